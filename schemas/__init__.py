@@ -1,0 +1,1 @@
+"""What travels: pydantic models and annotations. Pure: no behaviour, no I/O, no clock, no randomness."""

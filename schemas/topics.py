@@ -1,0 +1,115 @@
+"""The access matrix, one page: which events travel on which topic, who writes it, who reads it, how long it stays.
+
+Kafka topics and ACLs, database roles, keyring rights, the AsyncAPI document, the picture in the README and
+`lethe show` are all derived from here.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from schemas.deliveries import CopyForgotten, ParcelTracked
+from schemas.erasure import (
+    CertificateIssued,
+    Destroy,
+    Erase,
+    ErasureRequested,
+    GroundEnded,
+    KeysDestroyed,
+    PartnerAcknowledged,
+    Receipt,
+    RequestProgressed,
+)
+from schemas.holds import HoldConfirmed, HoldReleased
+from schemas.orders import OrderCancelled, OrderPaid, OrderPlaced
+from schemas.partners import CopyErased, CopyRevoked, ParcelOffered, ParcelReported
+from schemas.privacy import Category, Event, Purpose
+from schemas.shipments import ShipmentCancelled, ShipmentClosed, ShipmentRequested
+
+LANES = 12
+"""Partitions of every subject-keyed topic, for ever: a subject's events and its erasure share a number."""
+FOREVER: timedelta | None = None
+WEEK = timedelta(days=7)
+PARTNER_LOG = timedelta(hours=72)
+"""How long a partner's topic keeps copies that do not die with our keys (D4)."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic; `keep` None means for ever."""
+
+    name: str
+    events: tuple[type[Event], ...]
+    writers: frozenset[str]
+    readers: frozenset[str]
+    keep: timedelta | None = WEEK
+    partitions: int = LANES
+    subject_keyed: bool = True
+
+
+def _topic(name: str, *events: type[Event], writers: set[str], readers: set[str], **more: object) -> Topic:
+    return Topic(name, events, frozenset(writers), frozenset(readers), **more)  # type: ignore[arg-type]
+
+
+OWNERS = ("orders", "carriers")
+"""Every worker that keeps rows about subjects: each owes a receipt to every erasure."""
+
+ORDERS = _topic("orders", OrderPlaced, OrderPaid, OrderCancelled, writers={"gateway"}, readers={"orders"})
+SHIPMENTS = _topic(
+    "shipments", ShipmentRequested, ShipmentCancelled, ShipmentClosed, writers={"orders"}, readers={"carriers"}
+)
+DELIVERIES = _topic(
+    "deliveries", ParcelTracked, CopyForgotten, writers={"carriers"}, readers={"orders", "carriers"}
+)
+HOLDS = _topic("holds", HoldConfirmed, HoldReleased, writers={"orders"}, readers={"keyring"}, keep=FOREVER)
+REQUESTS = _topic("erasure.requests", ErasureRequested, writers={"gateway"}, readers={"erasure"})
+COMMANDS = _topic(
+    "erasure.commands", Destroy, Erase, writers={"erasure"}, readers={"keyring", *OWNERS}, keep=FOREVER
+)
+RECEIPTS = _topic(
+    "erasure.receipts",
+    KeysDestroyed,
+    GroundEnded,
+    Receipt,
+    PartnerAcknowledged,
+    writers={"keyring", *OWNERS},
+    readers={"erasure"},
+)
+CERTIFICATES = _topic(
+    "certificates", RequestProgressed, CertificateIssued, writers={"erasure"}, readers={"gateway"}, keep=FOREVER
+)
+
+TOPICS = (ORDERS, SHIPMENTS, DELIVERIES, HOLDS, REQUESTS, COMMANDS, RECEIPTS, CERTIFICATES)
+
+MINTS = {"gateway": frozenset({Category.TRANSACTION, Category.LOGISTICS, Category.ACCOUNTING})}
+"""Whose new keys a principal may ask for; nobody who mints may open."""
+OPENS = {"carriers": {Category.LOGISTICS: Purpose.DELIVERY}}
+"""Which categories a principal may open, and for which purpose (U1)."""
+
+WORKERS = ("keyring", "gateway", "orders", "carriers", "erasure")
+"""Every principal that is a process of ours."""
+OPERATOR = "operator"
+"""Reads every topic, for people with Kafka tools; what it reads is sealed."""
+
+
+def for_carrier(partner: str) -> tuple[Topic, Topic]:
+    """Return a carrier's own two topics: what it is sent, what it reports."""
+    principal = f"partner.{partner}"
+    out = _topic(
+        f"{principal}.shipments", ParcelOffered, CopyRevoked,
+        writers={"carriers"}, readers={principal}, keep=PARTNER_LOG, partitions=1, subject_keyed=False,
+    )  # fmt: skip
+    updates = _topic(
+        f"{principal}.updates", ParcelReported, CopyErased,
+        writers={principal}, readers={"carriers"}, keep=WEEK, partitions=1, subject_keyed=False,
+    )  # fmt: skip
+    return out, updates
+
+
+def read_by(principal: str) -> tuple[Topic, ...]:
+    """Return the topics that a worker consumes."""
+    return tuple(topic for topic in TOPICS if principal in topic.readers)
+
+
+def written_by(principal: str) -> tuple[Topic, ...]:
+    """Return the topics that a worker produces to."""
+    return tuple(topic for topic in TOPICS if principal in topic.writers)

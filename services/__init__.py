@@ -1,0 +1,1 @@
+"""The workers, the kernel they stand on, the storefront's SDK and the command line."""
