@@ -1,0 +1,1 @@
+"""What every worker stands on. Knows nothing of any worker; imports only `schemas`."""

@@ -1,0 +1,21 @@
+"""Ids: 128 random bits for what people and partners see, derived UUIDv8 for what events cause."""
+
+import hashlib
+import secrets
+import uuid
+
+
+def random_id() -> str:
+    """Return 128 random bits as 32 lower-case hexadecimal characters."""
+    return secrets.token_hex(16)
+
+
+def derived_id(cause: str, event_type: str, ordinal: int) -> str:
+    """Return the id of the ordinal-th event of a type that a cause brings about, as UUIDv8 (RFC 9562 §5.8).
+
+    The same cause always gives the same id, so a batch that is decided again emits the same events.
+    """
+    digest = bytearray(hashlib.sha256(f"{cause}\x1f{event_type}\x1f{ordinal}".encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
