@@ -1,0 +1,1 @@
+"""Kafka behind one small interface, its in-memory twin beside it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL behind one small interface, its in-memory twin beside it."""

@@ -1,0 +1,1 @@
+"""What a worker is, and the loop around it."""
