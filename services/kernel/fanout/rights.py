@@ -6,7 +6,7 @@ from typing import Protocol
 
 from schemas.erasure import Held, PartnerCopy
 from services.kernel.storage.interface import Transaction
-from services.kernel.worker.decision import Outgoing
+from services.kernel.decision import Outgoing
 
 Exceptions = frozenset[tuple[str, str]]
 """(scope, category) pairs that a ground holds and that must survive this round."""

@@ -10,7 +10,7 @@ from schemas.topics import Topic
 from services.kernel.broker.interface import Message, Record, TopicPartition
 from services.kernel.fanout.rights import Rights
 from services.kernel.storage.interface import OutboxRow, Transaction
-from services.kernel.worker.decision import Outgoing, Timer
+from services.kernel.decision import Outgoing, Timer
 
 
 @dataclass(frozen=True, slots=True)
