@@ -1,7 +1,8 @@
 """What the keyring signs about one destruction, and how a request is committed to its subject.
 
-A statement travels as a compact JWS (RFC 7515), `alg` EdDSA over Ed25519 (RFC 8037), `kid` the RFC 7638 thumbprint of
-the signing key, `typ` as below; its payload is the JSON of `KeyringStatement`. Nothing in it names the subject.
+A statement travels as a compact JWS (RFC 7515), `alg` EdDSA over Ed25519 (RFC 8037), `kid` the RFC 7638
+thumbprint of the signing key, `typ` as below; its payload is the JSON of `KeyringStatement`. Nothing in it names
+the subject.
 """
 
 import base64
@@ -25,7 +26,7 @@ Digest = Annotated[
 
 
 class PendingKek(Contract):
-    """A KEK version that wrapped destroyed keys and still exists: stale copies can be unwrapped with it until then."""
+    """A KEK version that wrapped destroyed keys and still exists: it unwraps stale copies of them."""
 
     category: Annotated[Category, Clear("an enumeration")]
     version: Annotated[int, Field(ge=1), Clear("counts the KEKs of a category")]
@@ -57,10 +58,10 @@ def digest_of(kids: Iterable[str]) -> str:
 
 
 def commitment_of(salt: str, subject: str) -> str:
-    """Return what a request says instead of its subject: SHA-256 of `<salt>.<subject>` in base64url without padding.
+    """Return what a request says instead of its subject: SHA-256 of `<salt>.<subject>`, unpadded base64url.
 
-    The salt is 32 random bytes in lower-case hexadecimal, known to the requester alone; who lacks it cannot try
-    out subject ids against a certificate.
+    The salt is 32 random bytes in lower-case hexadecimal, known to the requester alone; who lacks it cannot
+    try out subject ids against a certificate.
     """
     return _base64url(hashlib.sha256(f"{salt}.{subject}".encode("ascii")).digest())
 
