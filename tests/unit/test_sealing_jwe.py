@@ -20,8 +20,13 @@ KEY = DataKey(bytes(range(32)))
 SECRET = orjson.dumps({"name": "Zoë Canary", "line": "12 Rue de l'Été"})
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc é", max_size=5), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc é", max_size=5), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -67,7 +72,9 @@ def test_what_could_not_come_back_unchanged_is_not_sealed(plaintext: bytes) -> N
         seal(KEY, WHERE, plaintext)
 
 
-@pytest.mark.parametrize("text", ["orders", 'orders/a"b/ship_to', "orders/a/ship to", "orders/a/b/c", "/a/b", "a" * 300])
+@pytest.mark.parametrize(
+    "text", ["orders", 'orders/a"b/ship_to', "orders/a/ship to", "orders/a/b/c", "/a/b", "a" * 300]
+)
 def test_a_place_that_would_need_escaping_does_not_exist(text: str) -> None:
     with pytest.raises(ValueError, match="not a place"):
         seal(KEY, Place(text), SECRET)
@@ -119,14 +126,14 @@ def test_another_header_never_opens_even_when_its_tag_is_right(header: dict[str,
 
 
 def test_a_duplicate_or_spaced_member_never_opens() -> None:
-    head = '{"alg":"dir","enc":"A256GCM","kid":"%s","place":"%s"' % (KEY.kid, WHERE)
+    head = f'{{"alg":"dir","enc":"A256GCM","kid":"{KEY.kid}","place":"{WHERE}"'
     refused(_token((head + ',"place":"orders/x/y"}').encode()))
     refused(_token((head + " }").encode()))
     assert unseal(_token((head + "}").encode()), KEY, WHERE) == SECRET
 
 
 def test_an_unpadded_value_never_opens() -> None:
-    head = '{"alg":"dir","enc":"A256GCM","kid":"%s","place":"%s"}' % (KEY.kid, WHERE)
+    head = f'{{"alg":"dir","enc":"A256GCM","kid":"{KEY.kid}","place":"{WHERE}"}}'
     refused(_token(head.encode(), plaintext=SECRET))
 
 
@@ -159,7 +166,12 @@ def test_parts_of_two_values_do_not_combine() -> None:
 
 def test_a_refusal_holds_no_value_and_does_not_tell_why() -> None:
     token = seal(KEY, WHERE, SECRET)
-    answers = {refused(token[:-1] + "!"), refused(token, key=DataKey(bytes(32))), refused("x"), refused("\ud800....")}
+    answers = {
+        refused(token[:-1] + "!"),
+        refused(token, key=DataKey(bytes(32))),
+        refused("x"),
+        refused("\ud800...."),
+    }
     assert len(answers) == 1
     assert "Canary" not in answers.pop().text
 
@@ -186,7 +198,7 @@ def test_a_key_is_named_by_its_own_bytes() -> None:
 
 @pytest.mark.parametrize("text", ["", "AA", KEY.text() + "A", KEY.text()[:-1] + "9", KEY.text() + "="])
 def test_a_key_text_that_is_not_canonical_is_no_key(text: str) -> None:
-    with pytest.raises(ValueError, match="32 bytes|canonical|base64|padd"):
+    with pytest.raises(ValueError, match=r"32 bytes|canonical|base64|padd"):
         DataKey.of_text(text)
 
 

@@ -1,8 +1,8 @@
 """The one sealed form: a compact JWE (RFC 7516), `dir` with `A256GCM`, header exactly alg, enc, kid, place.
 
-The header is never parsed to decide how to open a value: the only header that the key and the expected place can
-have is built and compared, so there is no algorithm, compression or second `kid` to be confused by (RFC 8725).
-Any JOSE library can open the form; `joserfc` and `jwcrypto` agree with it both ways.
+The header is never parsed to decide how to open a value: the only header that the key and the expected place
+can have is built and compared, so there is no algorithm, compression or second `kid` to be confused by (RFC
+8725). Any JOSE library can open the form; `joserfc` and `jwcrypto` agree with it both ways.
 """
 
 import hmac
@@ -30,7 +30,8 @@ _HEADER_FORM = re.compile(
 def seal(key: DataKey, where: Place, plaintext: bytes) -> str:
     """Return the JSON text sealed under the key for one place, padded so that its length says little.
 
-    Raises `ValueError` for an empty or too long plaintext, one that ends in a space, or something that is no place.
+    Raises `ValueError` for an empty or too long plaintext, one that ends in a space, or something that is no
+    place.
     """
     return _sealed(key, where, plaintext, secrets.token_bytes(NONCE_BYTES))
 
@@ -38,8 +39,8 @@ def seal(key: DataKey, where: Place, plaintext: bytes) -> str:
 def unseal(token: str, key: DataKey, where: Place) -> bytes:
     """Return the JSON text of a sealed value, without its padding.
 
-    Raises `RejectedRecord("unsealing-failed")` whether the value is broken, was sealed for another place or under
-    another key: who sends altered values learns nothing from the difference.
+    Raises `RejectedRecord("unsealing-failed")` whether the value is broken, was sealed for another place or
+    under another key: who sends altered values learns nothing from the difference.
     """
     try:
         return _unsealed(token, key, where)
@@ -48,7 +49,7 @@ def unseal(token: str, key: DataKey, where: Place) -> bytes:
 
 
 def kid_of(token: str) -> str:
-    """Return the id of the key a value claims to be sealed under; `RejectedRecord` for any other form than ours."""
+    """Return the id of the key a value claims to be under; `RejectedRecord` for another form than ours."""
     try:
         if len(token) > SEALED_BYTES:
             raise ValueError("too long")

@@ -32,7 +32,8 @@ class Erased:
 class DataKey:
     """An opened data key. Its id is always computed from the bytes, so no key can pass for another.
 
-    The repr shows the id only. A key is neither copied nor pickled: it lives as long as the batch that needs it.
+    The repr shows the id only. A key is neither copied nor pickled: it lives as long as the batch that needs
+    it.
     """
 
     __slots__ = ("_material", "cipher", "kid")
@@ -55,7 +56,7 @@ class DataKey:
         return cls(decoded(text))
 
     def text(self) -> str:
-        """Return the key's bytes in base64url, for the wire between keyring and worker and for nothing else."""
+        """Return the key's bytes in base64url, for the wire between keyring and worker only."""
         return encoded(self._material)
 
     def __repr__(self) -> str:
@@ -68,8 +69,8 @@ class DataKey:
 def thumbprint(material: bytes) -> str:
     """Return the RFC 7638 thumbprint of the bytes as an `oct` JWK.
 
-    Naming a key by its own digest commits every sealed value to one key: nobody can later pass another key off
-    as an erased one to make its values say something else (AES-GCM alone does not commit).
+    Naming a key by its own digest commits every sealed value to one key: nobody can later pass another key
+    off as an erased one to make its values say something else (AES-GCM alone does not commit).
     """
     return encoded(hashlib.sha256(b'{"k":"%b","kty":"oct"}' % encoded(material).encode()).digest())
 
@@ -80,9 +81,10 @@ def encoded(data: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """Return the bytes of unpadded base64url; raise `ValueError` unless the text is their one canonical form."""
+    """Return the bytes of unpadded base64url; raise `ValueError` unless the text is canonical."""
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    # The decoder skips foreign characters and ignores spare bits: only a text that encodes back is unambiguous.
+    # The decoder skips foreign characters and ignores spare bits: only a text that encodes back is
+    # unambiguous.
     if encoded(data) != text:
         raise ValueError("not canonical base64url")
     return data

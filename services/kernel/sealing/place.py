@@ -1,7 +1,8 @@
 """Where a sealed value logically lives: `<collection>/<id>/<field>`, whoever carries it at the moment.
 
 The place is authenticated with the value, so a value moved to another order or another field no longer opens,
-while dead letters, replays and re-keyed topics (which change partition and offset, not the place) open as ever.
+while dead letters, replays and re-keyed topics (which change partition and offset, not the place) open as
+ever.
 """
 
 import re

@@ -1,0 +1,141 @@
+"""The keyring over HTTP: mint, and open on a lease. The wire is described in `services/keyring/api.py`."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+from pydantic import SecretStr
+
+from schemas.privacy import Category, Purpose
+from services.kernel.clock import Clock, SystemClock
+from services.kernel.errors import ConfigurationError, KeyringUnavailable
+from services.kernel.sealing.batching import Batching
+from services.kernel.sealing.interface import MOST_PER_CALL, Minted, Refused, SubjectState
+from services.kernel.sealing.keys import DataKey, Erased, KeyRef
+from services.kernel.sealing.lease import LEASE_SECONDS, Answer, Lease, Opened, Unopenable, Want, kids_of
+
+CALL_SECONDS = 5.0
+
+
+class HttpKeyring:
+    """A `Keyring` client; one per process, closed by its owner. Safe for concurrent use by many tasks."""
+
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr,
+        clock: Clock | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        # No proxy or .netrc of the environment may see keys pass.
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "authorization": f"Bearer {token.get_secret_value()}",
+                "content-type": "application/json",
+            },
+            timeout=CALL_SECONDS,
+            trust_env=False,
+            transport=transport,
+            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+        )
+        self._clock = clock or SystemClock()
+        self._minting: dict[str, Batching[KeyRef | str, DataKey | Refused | SubjectState]] = {}
+
+    async def close(self) -> None:
+        """Close the connections; calls in flight fail."""
+        for batching in self._minting.values():
+            await batching.close()
+        await self._http.aclose()
+
+    async def mint(self, storefront: str, refs: Sequence[KeyRef], subjects: Sequence[str] = ()) -> Minted:
+        """Ask for fresh keys, together with whoever else in this process asks for the same storefront."""
+        if storefront not in self._minting:
+            self._minting[storefront] = Batching(lambda items: self._mint(storefront, items), MOST_PER_CALL)
+        answers = await self._minting[storefront].ask([*refs, *subjects])
+        keys, states = answers[: len(refs)], answers[len(refs) :]
+        return Minted(tuple(keys), tuple(states))  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def lease(self, purpose: Purpose, wants: Sequence[Want]) -> AsyncIterator[Lease]:
+        """Open the keys of these values for the length of the block."""
+        sent_at, seconds = self._clock.monotonic(), LEASE_SECONDS
+        kids = kids_of(list(wants))
+        answers: dict[str, Answer] = {}
+        for start in range(0, len(kids), MOST_PER_CALL):
+            part = kids[start : start + MOST_PER_CALL]
+            body = await self._call("/v1/open", {"purpose": purpose, "kids": part})
+            seconds = min(seconds, float(body["lease_seconds"]))
+            answers.update(_opened(part, body["keys"]))
+        lease = Lease(answers, self._clock, sent_at, seconds)
+        try:
+            yield lease
+            lease.check()
+        finally:
+            lease.drop()
+
+    async def _mint(
+        self, storefront: str, items: Sequence[KeyRef | str]
+    ) -> Sequence[DataKey | Refused | SubjectState]:
+        refs = [item for item in items if isinstance(item, KeyRef)]
+        subjects = [item for item in items if isinstance(item, str)]
+        keys = [{"subject": ref.subject, "category": ref.category, "scope": ref.scope} for ref in refs]
+        body = await self._call("/v1/mint", {"storefront": storefront, "keys": keys, "subjects": subjects})
+        if len(body["keys"]) != len(refs) or len(body["subjects"]) != len(subjects):
+            raise broken_contract()
+        minted, states = iter(body["keys"]), iter(body["subjects"])
+        return [
+            _minted(next(minted)) if isinstance(item, KeyRef) else SubjectState(next(states))
+            for item in items
+        ]
+
+    async def _call(self, path: str, question: dict[str, Any]) -> Any:
+        try:
+            response = await self._http.post(path, content=orjson.dumps(question))
+        except (httpx.TransportError, OSError):
+            raise KeyringUnavailable("keyring-unreachable") from None
+        if response.status_code in (401, 403):
+            raise ConfigurationError("keyring-refused", status=response.status_code, path=path)
+        if response.status_code == 429 or response.status_code >= 500:
+            raise KeyringUnavailable("keyring-not-serving", status=response.status_code)
+        if response.status_code != 200:
+            raise ConfigurationError("keyring-contract", status=response.status_code, path=path)
+        return orjson.loads(response.content)
+
+
+def _minted(answer: dict[str, str]) -> DataKey | Refused:
+    if "refused" in answer:
+        return Refused(answer["refused"])
+    key = DataKey.of_text(answer["key"])
+    if key.kid != answer["kid"]:
+        raise broken_contract()
+    return key
+
+
+def _opened(kids: Sequence[str], answers: Sequence[dict[str, str]]) -> dict[str, Answer]:
+    if len(kids) != len(answers):
+        raise broken_contract()
+    found: dict[str, Answer] = {}
+    for kid, answer in zip(kids, answers, strict=True):
+        if answer.get("refused") == "erased":
+            found[kid] = Erased(kid)
+        elif "refused" in answer:
+            found[kid] = Unopenable()
+        else:
+            found[kid] = _checked(kid, answer)
+    return found
+
+
+def _checked(kid: str, answer: dict[str, str]) -> Answer:
+    """Take the key only if it is the one that was asked for: its id is computed from its bytes."""
+    key = DataKey.of_text(answer["key"])
+    if key.kid != kid:
+        raise broken_contract()
+    return Opened(key, KeyRef(answer["subject"], Category(answer["category"]), answer["scope"]))
+
+
+def broken_contract() -> ConfigurationError:
+    """Return the error of an answer that no keyring of ours gives."""
+    return ConfigurationError("keyring-contract")
