@@ -3,7 +3,7 @@
 Methods raise `BrokerUnavailable` for anything that may pass, `ConfigurationError` for what will not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -74,11 +74,14 @@ class Consumer(Protocol):
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these again."""
 
+    async def position(self, partition: TopicPartition) -> int:
+        """Return the offset that will be fetched next; also moves over transaction markers, which are no records."""
+
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the group's committed offsets, without those never committed."""
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the end offsets (last stable offset + nothing pending) of partitions."""
+        """Return the end offsets of partitions: the offset after the last record or marker."""
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the first offsets still in the log."""
@@ -93,9 +96,12 @@ class OutboxProducer(Protocol):
     async def start(self) -> int:
         """Fence the lane's previous owner; return the number of the last row it published (0: none yet)."""
 
-    async def publish(self, messages: Sequence[Message], number: int) -> None:
+    async def publish(
+        self, messages: Sequence[Message], number: int, valid: Callable[[], None] = lambda: None
+    ) -> None:
         """Publish all messages and record `number` as the position, both or neither.
 
+        `valid` is called right before the commit; what it raises aborts. Raises `LaneLost` when fenced.
         On any error the producer is spent: stop it, start another, and read the table again.
         """
 
@@ -119,11 +125,14 @@ class Producer(Protocol):
 class Broker(Protocol):
     """Makes the parts."""
 
-    def consumer(self, group: str, topics: Sequence[str], instance: str, *, by_lane: bool = True) -> Consumer:
-        """Return a member-to-be; `by_lane` keeps partition n of all topics together."""
+    def consumer(self, group: str, topics: Sequence[str], *, pattern: str | None = None) -> Consumer:
+        """Return a member-to-be of a group that keeps partition n of all its topics together.
 
-    def outbox(self, principal: str, lane: TopicPartition) -> OutboxProducer:
-        """Return the lane's producer; `lane` is any input partition that stands for it."""
+        With a `pattern` (a regular expression) it follows matching topics as they appear, each partition by itself.
+        """
+
+    def outbox(self, worker: str, lane: TopicPartition) -> OutboxProducer:
+        """Return the lane's producer; `lane` is the input partition that stands for it."""
 
     def producer(self) -> Producer:
         """Return a plain producer."""

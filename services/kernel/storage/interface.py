@@ -138,8 +138,8 @@ class Storage(Protocol):
     async def positions(self, lane: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return stored next offsets; partitions never seen are absent."""
 
-    async def begin(self, lane: str, positions: Mapping[TopicPartition, int]) -> None:
-        """Store first positions of partitions never seen; existing ones stay."""
+    async def begin(self, lane: str, positions: Mapping[TopicPartition, int], *, force: bool = False) -> None:
+        """Store first positions of partitions never seen; existing ones stay unless forced."""
 
     async def streams(self) -> dict[str, str]:
         """Return the topic ids this database was filled from."""
@@ -155,6 +155,9 @@ class Storage(Protocol):
 
     async def last_number(self, lane: str) -> int:
         """Return the lane's counter: the number given last."""
+
+    async def raise_number(self, lane: str, number: int) -> None:
+        """Continue a restored lane's counter behind what was published before, on the operator's word."""
 
     async def waiting(self) -> frozenset[str]:
         """Return lanes that have due timers or letters marked for redrive."""

@@ -140,13 +140,16 @@ class MemoryTransaction:
 
 
 class MemoryStorage:
-    """Twin of `PostgresStorage`; `effects` records commits in order, `now` is settable."""
+    """Twin of `PostgresStorage`; `effects` records commits in order, `now` is settable.
+
+    Transactions work on a copy, so one lock serialises them all, where PostgreSQL serialises only those of a lane.
+    """
 
     def __init__(self, effects: list[tuple] | None = None) -> None:
         self.tables = Tables()
         self.effects: list[tuple] = effects if effects is not None else []
         self.now: datetime | None = None
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lock = asyncio.Lock()
 
     async def start(self) -> None:
         """Nothing to connect to."""
@@ -157,7 +160,7 @@ class MemoryStorage:
     @asynccontextmanager
     async def transaction(self, lane: str) -> AsyncIterator[MemoryTransaction]:
         try:
-            await asyncio.wait_for(self._locks[lane].acquire(), timeout=5)
+            await asyncio.wait_for(self._lock.acquire(), timeout=5)
         except TimeoutError:
             raise LaneLost("lock") from None
         try:
@@ -167,16 +170,17 @@ class MemoryStorage:
             self.tables = tx.tables
             self.effects.append(("stored", lane))
         finally:
-            self._locks[lane].release()
+            self._lock.release()
 
     async def positions(self, lane: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {each: self.tables.positions[each] for each in partitions if each in self.tables.positions}
 
-    async def begin(self, lane: str, positions: Mapping[TopicPartition, int]) -> None:
+    async def begin(self, lane: str, positions: Mapping[TopicPartition, int], *, force: bool = False) -> None:
         self.tables.numbers.setdefault(lane, 0)
         for partition, offset in positions.items():
-            self.tables.positions.setdefault(partition, offset)
-            self.tables.lanes.setdefault(partition, lane)
+            if force or partition not in self.tables.positions:
+                self.tables.positions[partition] = offset
+            self.tables.lanes[partition] = lane
 
     async def streams(self) -> dict[str, str]:
         return dict(self.tables.streams)
@@ -192,6 +196,9 @@ class MemoryStorage:
 
     async def last_number(self, lane: str) -> int:
         return self.tables.numbers.get(lane, 0)
+
+    async def raise_number(self, lane: str, number: int) -> None:
+        self.tables.numbers[lane] = number
 
     async def waiting(self) -> frozenset[str]:
         now = self.now or datetime.now(UTC)

@@ -186,8 +186,7 @@ class PostgresStorage:
                 if row is None:
                     await connection.execute(SQL.create_lane, lane)
                     row = await connection.fetchrow(SQL.lock_lane, lane)
-                at = await connection.fetchval("SELECT clock_timestamp()")
-                yield PostgresTransaction(connection, lane, row["last_number"], at)
+                yield PostgresTransaction(connection, lane, row["last_number"], row["at"])
         except _DRIVER_ERRORS as error:
             raise translate(error) from None
 
@@ -195,9 +194,11 @@ class PostgresStorage:
         found = _positions(await self._fetch(SQL.lane_positions, lane))
         return {partition: found[partition] for partition in partitions if partition in found}
 
-    async def begin(self, lane: str, positions: Mapping[TopicPartition, int]) -> None:
+    async def begin(self, lane: str, positions: Mapping[TopicPartition, int], *, force: bool = False) -> None:
         await self._fetch(SQL.create_lane, lane)
         await self._fetch(SQL.begin_positions, lane, *_columns(positions))
+        if force:
+            await self._fetch(SQL.advance, *_columns(positions))
 
     async def streams(self) -> dict[str, str]:
         return {row["topic"]: row["topic_id"] for row in await self._fetch(SQL.streams)}
@@ -214,6 +215,9 @@ class PostgresStorage:
     async def last_number(self, lane: str) -> int:
         rows = await self._fetch(SQL.last_number, lane)
         return rows[0]["last_number"] if rows else 0
+
+    async def raise_number(self, lane: str, number: int) -> None:
+        await self._fetch(SQL.raise_number, lane, number)
 
     async def waiting(self) -> frozenset[str]:
         return frozenset(row["lane"] for row in await self._fetch(SQL.waiting))

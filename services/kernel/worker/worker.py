@@ -1,6 +1,6 @@
 """What a worker is: its topics, its handler, its answer to the fan-out. Composed once, in a worker's `app.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,11 +55,20 @@ class Handler(Protocol):
         """
 
 
-class Outbound(Protocol):
-    """Last hand on what leaves: dispatch opens and seals again for its partner, everyone else passes on."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What leaves instead of some outbox rows, in their order; None for what must not leave any more (erased)."""
 
-    async def prepare(self, rows: Sequence[OutboxRow]) -> list[Message | None]:
-        """Return one message per row, None for what must not leave any more (erased)."""
+    messages: list[Message | None]
+    valid: Callable[[], None] = lambda: None
+    """Called right before the commit; raises `LeaseExpired` when keys were opened too long ago."""
+
+
+class Outbound(Protocol):
+    """Last hand on what leaves under another key: dispatch opens and seals again for its partner."""
+
+    async def prepare(self, rows: Sequence[OutboxRow]) -> Prepared:
+        """Return one message or None per row; called for rows whose `partner` is set."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +84,18 @@ class Worker:
     rights: Rights | None = None
     """Set for an owner: it then answers `Erase` (and reads erasure.commands)."""
     outbound: Outbound | None = None
-    by_lane: bool = True
-    """False: every partition is a lane of its own (partner topics)."""
+    pattern: str | None = None
+    """Set for partner topics: a regular expression of topics to follow; every partition is then its own lane."""
+    topic_named: Callable[[str], Topic | None] | None = None
+    """With `pattern`: what travels on a topic of that name."""
 
     def lane(self, partition: TopicPartition) -> str:
         """Return the lane a partition belongs to."""
-        return str(partition.partition) if self.by_lane else f"{partition.topic}/{partition.partition}"
+        return str(partition.partition) if self.pattern is None else f"{partition.topic}/{partition.partition}"
 
     def anchor(self, lane: str) -> TopicPartition:
         """Return the partition that stands for a lane in the outbox group's offsets."""
-        if self.by_lane:
+        if self.pattern is None:
             return TopicPartition(self.reads[0].name, int(lane))
         topic, _, number = lane.rpartition("/")
         return TopicPartition(topic, int(number))

@@ -1,0 +1,8 @@
+"""Which partition a key belongs to: murmur2 as in Kafka's Java client, so that every producer of ours agrees."""
+
+from aiokafka.partitioner import murmur2
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key among so many."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions

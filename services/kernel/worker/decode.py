@@ -1,0 +1,68 @@
+"""From bytes to events: every contract a record must keep before anyone acts on it."""
+
+import re
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from schemas.envelope import Envelope, EnvelopeError, read_envelope
+from schemas.ids import RANDOM_ID
+from schemas.privacy import Event
+from schemas.strict_json import violation
+from schemas.topics import Topic
+from services.kernel.broker.interface import Record
+from services.kernel.broker.partition import partition_of
+from services.kernel.errors import RejectedRecord
+from services.kernel.worker.worker import Handler, Received
+
+_SUBJECT = re.compile(RANDOM_ID)
+
+
+class Decoder:
+    """Decodes the records of the topics that one worker reads."""
+
+    def __init__(self, topics: tuple[Topic, ...], handler: Handler) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._events = {(topic.name, event.type): event for topic in topics for event in topic.events}
+        self._handler = handler
+
+    def decode(self, record: Record) -> Received:
+        """Return the event of a record; raise `RejectedRecord` with a code and a field path, never a value."""
+        try:
+            envelope = read_envelope(record.headers)
+        except EnvelopeError as error:
+            raise RejectedRecord(error.code) from None
+        event_class = self._events.get((record.topic, envelope.type))
+        if event_class is None:
+            raise RejectedRecord("type-unknown")
+        if record.value is None:
+            raise RejectedRecord("value-missing")
+        subject = self._subject(record, envelope)
+        event = _event(event_class, record.value)
+        return Received(record, envelope, event, subject, self._handler.key(event, subject))
+
+    def _subject(self, record: Record, envelope: Envelope) -> str:
+        topic = self._topics[record.topic]
+        if not topic.subject_keyed:
+            return ""
+        subject = envelope.subject or ""
+        if not _SUBJECT.match(subject) or record.key != subject.encode():
+            raise RejectedRecord("subject-not-key")
+        if lane_of(subject, topic.partitions) != record.partition:
+            # In another lane the erasure of this subject would not be serialised with this record.
+            raise RejectedRecord("lane-wrong")
+        return subject
+
+
+def _event(event_class: type[Event], value: bytes) -> Event:
+    try:
+        return event_class.model_validate_json(value)
+    except ValidationError as error:
+        code, field_path = violation(error, event_class)
+    raise RejectedRecord(code, field_path=field_path)
+
+
+@lru_cache(maxsize=65_536)
+def lane_of(subject: str, partitions: int) -> int:
+    """Return the lane of a subject: the partition of its id in every subject-keyed topic."""
+    return partition_of(subject.encode(), partitions)
