@@ -1,8 +1,8 @@
 """What the keyring signs about one destruction, and how a request is committed to its subject.
 
 A statement travels as a compact JWS (RFC 7515): `alg` EdDSA over Ed25519 (RFC 8037), `kid` the RFC 7638
-thumbprint of the signing key, `typ` as below. Its payload is the JSON of `KeyringStatement`; nothing in it names
-the subject.
+thumbprint of the signing key, `typ` as below. Its payload is the JSON of `KeyringStatement`; nothing in it
+names the subject.
 """
 
 import base64
