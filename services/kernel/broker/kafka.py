@@ -52,7 +52,8 @@ class KafkaBroker:
 
     def consumer(self, group: str, topics: Sequence[str], *, pattern: str | None = None) -> "KafkaConsumer":
         session_ms = int(self._settings.session_timeout_seconds * 1000)
-        consumer = aiokafka.AIOKafkaConsumer(
+        make = functools.partial(
+            aiokafka.AIOKafkaConsumer,
             **self._common,
             group_id=group,
             enable_auto_commit=False,
@@ -66,7 +67,7 @@ class KafkaBroker:
             metadata_max_age_ms=5_000 if pattern else 60_000,
             **({} if pattern else {"partition_assignment_strategy": (LaneAssignor.named(self._settings.instance),)}),
         )
-        return KafkaConsumer(consumer, topics, pattern)
+        return KafkaConsumer(make, topics, pattern)
 
     def outbox(self, worker: str, lane: TopicPartition) -> "KafkaOutbox":
         transactional_id = f"{worker}.{lane.topic}.{lane.partition}"
@@ -133,21 +134,37 @@ class KafkaBroker:
 class KafkaConsumer:
     """A group member."""
 
-    def __init__(self, consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str], pattern: str | None) -> None:
-        self._consumer = consumer
+    def __init__(
+        self, make: Callable[[], aiokafka.AIOKafkaConsumer], topics: Sequence[str], pattern: str | None
+    ) -> None:
+        self._make = make
         self._topics = topics
         self._pattern = pattern
+        self._joined: aiokafka.AIOKafkaConsumer | None = None
+
+    @property
+    def _consumer(self) -> aiokafka.AIOKafkaConsumer:
+        if self._joined is None:
+            raise BrokerUnavailable("not-started")
+        return self._joined
 
     async def start(self, listener: Listener) -> None:
+        self._joined = self._make()
         if self._pattern:
-            self._consumer.subscribe(pattern=self._pattern, listener=_Listener(listener))
+            self._joined.subscribe(pattern=self._pattern, listener=_Listener(listener))
         else:
-            self._consumer.subscribe(topics=list(self._topics), listener=_Listener(listener))
-        await _available(self._consumer.start())
+            self._joined.subscribe(topics=list(self._topics), listener=_Listener(listener))
+        try:
+            await _available(self._joined.start())
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        with suppress(errors.KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(self._consumer.stop(), timeout=REQUEST_SECONDS)
+        consumer, self._joined = self._joined, None
+        if consumer is not None:
+            with suppress(errors.KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), timeout=REQUEST_SECONDS)
 
     async def fetch(self, timeout_seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
         try:

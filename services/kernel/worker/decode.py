@@ -9,22 +9,25 @@ from schemas.envelope import Envelope, EnvelopeError, read_envelope
 from schemas.ids import RANDOM_ID
 from schemas.privacy import Event
 from schemas.strict_json import violation
-from schemas.topics import Topic
 from services.kernel.broker.interface import Record
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import RejectedRecord
-from services.kernel.worker.worker import Handler, Received
+from services.kernel.worker.worker import Received, Worker
 
+TIMERS_TOPIC = "(timers)"
+"""Where a worker's own timers are counted, beside the topics it reads."""
 _SUBJECT = re.compile(RANDOM_ID)
 
 
 class Decoder:
     """Decodes the records of the topics that one worker reads."""
 
-    def __init__(self, topics: tuple[Topic, ...], handler: Handler) -> None:
-        self._topics = {topic.name: topic for topic in topics}
-        self._events = {(topic.name, event.type): event for topic in topics for event in topic.events}
-        self._handler = handler
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._handler = worker.handler
+        self._topics = {topic.name: topic for topic in worker.reads}
+        self._events = {(topic.name, event.type): event for topic in worker.reads for event in topic.events}
+        self._events |= {(TIMERS_TOPIC, event.type): event for event in worker.timers}
 
     def decode(self, record: Record) -> Received:
         """Return the event of a record; raise `RejectedRecord` with a code and a field path, never a value."""
@@ -32,17 +35,29 @@ class Decoder:
             envelope = read_envelope(record.headers)
         except EnvelopeError as error:
             raise RejectedRecord(error.code) from None
-        event_class = self._events.get((record.topic, envelope.type))
-        if event_class is None:
-            raise RejectedRecord("type-unknown")
+        event_class = self._event_class(record.topic, envelope.type)
         if record.value is None:
             raise RejectedRecord("value-missing")
         subject = self._subject(record, envelope)
         event = _event(event_class, record.value)
         return Received(record, envelope, event, subject, self._handler.key(event, subject))
 
+    def _event_class(self, topic: str, event_type: str) -> type[Event]:
+        event_class = self._events.get((topic, event_type))
+        if event_class is None and topic not in self._topics and self._worker.topic_named:
+            found = self._worker.topic_named(topic)
+            if found is not None:
+                self._topics[topic] = found
+                self._events |= {(topic, event.type): event for event in found.events}
+                event_class = self._events.get((topic, event_type))
+        if event_class is None:
+            raise RejectedRecord("type-unknown")
+        return event_class
+
     def _subject(self, record: Record, envelope: Envelope) -> str:
-        topic = self._topics[record.topic]
+        topic = self._topics.get(record.topic)
+        if topic is None:
+            return (record.key or b"").decode()
         if not topic.subject_keyed:
             return ""
         subject = envelope.subject or ""

@@ -1,0 +1,258 @@
+"""One lane at work: what was fetched waits here, one task handles it batch by batch, another publishes."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.topics import COMMANDS
+from services.kernel.broker.interface import Broker, Consumer, Record, TopicPartition
+from services.kernel.clock import Clock, backoff
+from services.kernel.errors import ConfigurationError, LaneLost, RetryableError
+from services.kernel.storage.interface import Storage
+from services.kernel.telemetry import log, metrics
+from services.kernel.worker.relay import Relay
+from services.kernel.worker.turn import Batch, Turn
+from services.kernel.worker.worker import Worker
+
+BATCH_RECORDS = 2_000
+WAITING_RECORDS = 4_000
+"""With more than this waiting the lane's partitions are paused."""
+_log = log.get("lane")
+
+
+class Lane:
+    """Strictly sequential; every failure ends in `_reset`, which reads the truth from the database again."""
+
+    def __init__(
+        self,
+        name: str,
+        partitions: Iterable[TopicPartition],
+        worker: Worker,
+        broker: Broker,
+        consumer: Consumer,
+        storage: Storage,
+        turn: Turn,
+        clock: Clock,
+        *,
+        restored: bool,
+    ) -> None:
+        self.name = name
+        self.partitions = tuple(partitions)
+        self._worker = worker
+        self._consumer = consumer
+        self._storage = storage
+        self._turn = turn
+        self._clock = clock
+        self._restored = restored
+        self._relay = Relay(worker, name, broker, storage, restored=restored)
+        self._waiting: dict[TopicPartition, list[Record]] = {}
+        self.positions: dict[TopicPartition, int] = {}
+        """Next offset of what was handled."""
+        self._fetched: dict[TopicPartition, int] = {}
+        """Next offset of what was fetched."""
+        self.epoch = 0
+        """Rises with every seek: what was fetched before is discarded."""
+        self.running = False
+        self.published = True
+        self._ledger_end: int | None = None
+        self._paused = False
+        self._due = True
+        self._wake = asyncio.Event()
+        self._outgoing = asyncio.Event()
+        self._stopping = False
+        self._finished = False
+
+    # -- called by the loop's fetching side --
+
+    def offer(self, partition: TopicPartition, records: Sequence[Record], epoch: int) -> None:
+        """Take in what was fetched while `epoch` was current; anything else is discarded and fetched again."""
+        if not self.running:
+            return
+        expected = self._fetched[partition]
+        if epoch != self.epoch or records[0].offset < expected:
+            self._consumer.seek(partition, expected)
+            return
+        self._waiting.setdefault(partition, []).extend(records)
+        self._fetched[partition] = records[-1].offset + 1
+        self._wake.set()
+        if not self._paused and self.waiting > WAITING_RECORDS:
+            self._paused = True
+            self._consumer.pause(self.partitions)
+
+    def wake(self, *, due: bool) -> None:
+        """Look around: for transaction markers, and where `due` for timers and redriven letters."""
+        self._due = self._due or due
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many fetched records wait."""
+        return sum(map(len, self._waiting.values()))
+
+    async def run(self) -> None:
+        """Work until stopped. Only `ConfigurationError` and bugs come out."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publish_for_ever())
+            tasks.create_task(self._handle_for_ever())
+
+    def stop(self) -> None:
+        """Finish the batch in hand, publish, take no other: `run` then returns."""
+        self._stopping = True
+        self.running = False
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Close the lane's producer."""
+        await self._relay.stop()
+
+    # -- handling --
+
+    async def _handle_for_ever(self) -> None:
+        waits = backoff()
+        while not self._stopping:
+            try:
+                if not self.running:
+                    await self._begin()
+                    waits = backoff()
+                await self._wake.wait()
+                self._wake.clear()
+                await self._handle_what_waits()
+            except LaneLost as error:
+                metrics.LANE_LOST.inc()
+                await self._reset(error, next(waits))
+            except RetryableError as error:
+                metrics.RETRIES.labels(code=error.code).inc()
+                await self._reset(error, next(waits))
+        self._finished = True
+        self._outgoing.set()
+
+    async def _begin(self) -> None:
+        """Learn the lane's position from the database, and fetch from there; erasures first."""
+        positions = await self._stored_positions()
+        await self._find_ledger_end()
+        self._waiting.clear()
+        self.positions = dict(positions)
+        self._fetched = dict(positions)
+        self.epoch += 1
+        for partition, offset in positions.items():
+            self._consumer.seek(partition, offset)
+        self._consumer.resume(self.partitions)
+        self._consumer.pause(self._behind_ledger())
+        self._paused = False
+        self._due = True
+        self.running = not self._stopping
+        self._wake.set()
+
+    async def _stored_positions(self) -> dict[TopicPartition, int]:
+        stored = await self._storage.positions(self.name, self.partitions)
+        beginnings = await self._consumer.beginnings(self.partitions)
+        committed = await self._consumer.committed(self.partitions)
+        behind = {
+            partition: offset
+            for partition, offset in stored.items()
+            if committed.get(partition, 0) > offset or offset < beginnings[partition]
+        }
+        for partition, offset in behind.items():
+            if not self._restored:
+                code = "records-expired-unread" if offset < beginnings[partition] else "database-restored"
+                raise ConfigurationError(code, topic=partition.topic, partition=partition.partition)
+        first = {p: max(beginnings[p], stored.get(p, 0)) for p in self.partitions if p not in stored or p in behind}
+        if first:
+            await self._storage.begin(self.name, first, force=bool(behind))
+        return {**stored, **first}
+
+    async def _find_ledger_end(self) -> None:
+        ledger = self._ledger()
+        self._ledger_end = (await self._consumer.ends([ledger]))[ledger] if ledger else None
+
+    def _ledger(self) -> TopicPartition | None:
+        """Return the lane's part of erasure.commands, for an owner."""
+        if self._worker.rights is None:
+            return None
+        return next(partition for partition in self.partitions if partition.topic == COMMANDS.name)
+
+    def _behind_ledger(self) -> list[TopicPartition]:
+        """Return what must wait until the erasures known at assignment have been obeyed."""
+        return [each for each in self.partitions if self._ledger_end is not None and each != self._ledger()]
+
+    async def _handle_what_waits(self) -> None:
+        while self.running and (batch := self._take()):
+            with metrics.BATCH_SECONDS.time():
+                await self._turn.handle(self.name, batch)
+            metrics.BATCH_RECORDS.observe(len(batch.records))
+            self.positions.update(batch.next_offsets)
+            self._outgoing.set()
+            self._resume_when_drained()
+        while self.running and self._due:
+            self._due = await self._turn.handle_due(self.name)
+            self._outgoing.set()
+        if self.running and not self.waiting:
+            await self._pass_markers()
+
+    def _take(self) -> Batch | None:
+        records: list[Record] = []
+        ends = {}
+        for partition, waiting in self._waiting.items():
+            room = BATCH_RECORDS - len(records)
+            taken, self._waiting[partition] = waiting[:room], waiting[room:]
+            if taken:
+                records += taken
+                ends[partition] = taken[-1].offset + 1
+        if not records:
+            return None
+        return Batch(records, {partition: self.positions[partition] for partition in ends}, ends)
+
+    def _resume_when_drained(self) -> None:
+        if self._paused and self.waiting < BATCH_RECORDS:
+            self._paused = False
+            held_back = self._behind_ledger()
+            self._consumer.resume([each for each in self.partitions if each not in held_back])
+
+    async def _pass_markers(self) -> None:
+        """Move the stored position over transaction markers, so that a lane that has read everything says so."""
+        moved: Mapping[TopicPartition, int] = {
+            partition: position
+            for partition in self.partitions
+            if (position := await self._consumer.position(partition)) > self.positions[partition]
+        }
+        # Something may have been offered while the positions were asked for: its records are not markers.
+        moved = {p: position for p, position in moved.items() if self._fetched[p] == self.positions[p]}
+        if moved and not self.waiting and self.running:
+            await self._turn.handle(self.name, Batch([], {p: self.positions[p] for p in moved}, moved))
+            self.positions.update(moved)
+            self._fetched.update(moved)
+        ledger = self._ledger()
+        if ledger and self._ledger_end is not None and self.positions[ledger] >= self._ledger_end:
+            held_back = self._behind_ledger()
+            self._ledger_end = None
+            self._consumer.resume(held_back)
+
+    async def _reset(self, error: RetryableError, wait_seconds: float) -> None:
+        """Forget what was fetched; start again from what the database says."""
+        _log.warning("batch given up", lane=self.name, code=error.code, error=type(error).__name__)
+        self.running = False
+        self._waiting.clear()
+        self._consumer.pause(self.partitions)
+        await self._clock.sleep(wait_seconds)
+        self._wake.set()
+
+    # -- publishing --
+
+    async def _publish_for_ever(self) -> None:
+        waits = backoff()
+        self._outgoing.set()
+        while True:
+            await self._outgoing.wait()
+            self._outgoing.clear()
+            last = self._finished
+            try:
+                await self._relay.publish()
+                self.published = True
+                waits = backoff()
+            except RetryableError as error:
+                self.published = False
+                _log.warning("publishing given up", lane=self.name, code=error.code, error=type(error).__name__)
+                if not last:
+                    await self._clock.sleep(next(waits))
+                    self._outgoing.set()
+            if last:
+                return

@@ -1,0 +1,115 @@
+"""One process: real parts, health, signals, exit codes. What `python -m services.<worker>` runs."""
+
+import asyncio
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from services.kernel.broker.interface import Broker
+from services.kernel.broker.kafka import KafkaBroker
+from services.kernel.clock import backoff
+from services.kernel.errors import ConfigurationError, RetryableError
+from services.kernel.settings import WorkerSettings
+from services.kernel.storage.interface import Storage
+from services.kernel.telemetry import log
+from services.kernel.telemetry.health import Health
+from services.kernel.worker.loop import Loop
+from services.kernel.worker.worker import Worker
+
+REFUSED = 78
+"""Exit code of a process that refuses its configuration (EX_CONFIG of sysexits.h)."""
+_log = log.get("process")
+
+
+class Part(Protocol):
+    """Something else the process does beside its loops (an HTTP server)."""
+
+    async def start(self) -> None:
+        """Begin; returns when serving."""
+
+    async def stop(self) -> None:
+        """Finish what is in hand and end."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves."""
+
+
+Compose = Callable[[Broker, Storage], Awaitable[tuple[Sequence[Worker], Sequence[Part]]]]
+
+
+def main(settings: Callable[[], WorkerSettings], run: Callable[[WorkerSettings], Awaitable[None]]) -> None:
+    """Run a worker until SIGTERM; exit 0 then, 78 when it refuses to start or go on like this, 1 for a bug."""
+    # A core dump of a process that handles keys would be a copy of them.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        known = settings()
+        log.configure(known.instance)
+        asyncio.run(run(known))
+    except ConfigurationError as error:
+        _log.error("refused", code=error.code, **error.fields)
+        sys.exit(REFUSED)
+
+
+async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) -> None:
+    """Start the parts, run the loops, stop in order. Returns after SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    loops: list[Loop] = []
+    parts: list[Part] = []
+    started = False
+
+    def ready() -> bool:
+        return started and all(each.ready for each in (*loops, *parts))
+
+    async with AsyncExitStack() as stack:
+        health = Health(port=settings.health_port, ready=ready)
+        await stack.enter_async_context(health)
+        _log.info("started", port=health.port)
+        await _until_available(storage.start, stopping)
+        stack.push_async_callback(storage.stop)
+        broker = KafkaBroker(settings)
+        stack.push_async_callback(broker.stop)
+        if not stopping.is_set():
+            workers, made = await compose(broker, storage)
+            parts += made
+            for part in parts:
+                await _until_available(part.start, stopping)
+                stack.push_async_callback(part.stop)
+            loops += [_loop(worker, broker, storage, settings) for worker in workers]
+            started = True
+            await _run(loops, stopping)
+    _log.info("stopped")
+
+
+def _loop(worker: Worker, broker: Broker, storage: Storage, settings: WorkerSettings) -> Loop:
+    return Loop(worker, broker, storage, policy=settings.policy_version, restored=settings.restored)
+
+
+async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
+    """Run all loops; the end of one ends all."""
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    asked = asyncio.create_task(stopping.wait())
+    await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    for loop in loops:
+        loop.stop()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _until_available(start: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
+    for wait_seconds in backoff():
+        if stopping.is_set():
+            return
+        try:
+            await start()
+            return
+        except RetryableError as error:
+            _log.warning("not available yet", error=type(error).__name__, code=error.code)
+            await asyncio.sleep(wait_seconds)
