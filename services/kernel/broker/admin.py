@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
@@ -35,6 +36,10 @@ from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
 DEADLINE_SECONDS = 20
 SCRAM_ROUNDS = 4096
+_ANY: Any = None
+_EVERYTHING = AclBindingFilter(
+    ResourceType.ANY, _ANY, ResourcePatternType.ANY, _ANY, _ANY, AclOperation.ANY, AclPermissionType.ANY
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,11 @@ class Plan:
             *(f"refused: {each}" for each in self.refused),
             *(f"create user {each}" for each in self.users),
             *(f"create topic {each.name} ({each.partitions} partitions)" for each in self.create),
-            *(f"set {name} {key}={value}" for name, config in self.configure for key, value in config.items()),
+            *(
+                f"set {name} {key}={value}"
+                for name, config in self.configure
+                for key, value in config.items()
+            ),
             *(f"grant {each}" for each in self.grant),
             *(f"revoke {each}" for each in self.revoke),
         )
@@ -69,9 +78,7 @@ class BrokerAdmin:
     def __init__(self, client_settings: Mapping[str, str]) -> None:
         self._client = AdminClient({**client_settings, "log_level": 0})
 
-    def plan(
-        self, topics: Iterable[Topic] = TOPICS, principals: Iterable[str] = PRINCIPALS
-    ) -> Plan:
+    def plan(self, topics: Iterable[Topic] = TOPICS, principals: Iterable[str] = PRINCIPALS) -> Plan:
         """Return what differs between the access matrix and the broker."""
         declared, people = tuple(topics), tuple(principals)
         existing, users = self.partitions(), self.users()
@@ -127,10 +134,7 @@ class BrokerAdmin:
 
     def grants(self) -> set[Grant]:
         """Return every right that the broker allows, of whatever principal."""
-        everything = AclBindingFilter(
-            ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
-        )
-        return {_grant(each) for each in _result(self._client.describe_acls(everything))}
+        return {_grant(each) for each in _result(self._client.describe_acls(_EVERYTHING))}
 
     def grant(self, grants: Iterable[Grant]) -> None:
         """Give rights and wait until they count; one that is given already changes nothing."""
@@ -141,12 +145,16 @@ class BrokerAdmin:
 
     def users(self) -> set[str]:
         """Return the names of all users who can log in by SCRAM."""
-        return set(_result(self._client.describe_user_scram_credentials()))
+        everybody: Any = self._client.describe_user_scram_credentials()
+        return set(_result(everybody))
 
     def set_passwords(self, passwords: Mapping[str, str]) -> None:
         """Create users, or give them new passwords."""
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ROUNDS)
-        changes = [UserScramCredentialUpsertion(user, info, password.encode()) for user, password in passwords.items()]
+        changes: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user, info, password.encode())
+            for user, password in passwords.items()
+        ]
         if changes:
             _await(self._client.alter_user_scram_credentials(changes))
             _until(lambda: set(passwords) <= self.users())
@@ -212,7 +220,7 @@ def _parts(grant: Grant) -> tuple[Any, ...]:
     return resource, grant.name, pattern, f"User:{grant.principal}", "*", operation, AclPermissionType.ALLOW
 
 
-def _grant(binding: AclBinding) -> Grant:
+def _grant(binding: Any) -> Grant:
     return Grant(
         binding.principal.removeprefix("User:"),
         binding.operation.name,

@@ -44,7 +44,10 @@ def own_grants(principal: str) -> set[Grant]:
             Grant(OPERATOR, "READ", "GROUP", f"{OPERATOR}.", prefixed=True),
         }
     # The dot ends the name: no principal's prefix is the beginning of another's.
-    grants = {Grant(principal, "READ", "GROUP", principal), Grant(principal, "READ", "GROUP", f"{principal}.", True)}
+    grants = {
+        Grant(principal, "READ", "GROUP", principal),
+        Grant(principal, "READ", "GROUP", f"{principal}.", True),
+    }
     if not principal.startswith(PARTNER_PREFIX):
         grants.add(Grant(principal, "WRITE", "TRANSACTIONAL_ID", f"{principal}.", prefixed=True))
     return grants

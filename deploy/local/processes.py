@@ -1,0 +1,235 @@
+"""Processes of a platform: started detached, remembered by pid and start time, stopped without leaving one behind.
+
+A pid alone proves nothing, because the system gives it to somebody else later. A process is ours if its pid is
+alive *and* it started when we noted that it did.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from deploy.local.layout import Layout, write_whole
+
+MARK = "LETHE_PLATFORM"
+"""Environment variable that every process of a platform carries, with the platform's id."""
+INHERITED = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
+"""All that a process is given of the environment of whoever starts it."""
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start one process."""
+
+    instance: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    stop_signal: int = signal.SIGTERM
+    depends_on: str = ""
+    """Digest of anything else that, when it changes, asks for a restart."""
+
+    @property
+    def fingerprint(self) -> str:
+        content = json.dumps([self.argv, sorted(self.environment.items()), self.depends_on])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Running:
+    """What `run/<instance>.json` says about a process."""
+
+    instance: str
+    pid: int
+    started: str
+    ports: Mapping[str, int]
+    argv: tuple[str, ...]
+    fingerprint: str
+    stop_signal: int
+    since: float
+    """Seconds since the epoch."""
+
+    @property
+    def alive(self) -> bool:
+        return started_at(self.pid) == self.started
+
+
+def started_at(pid: int) -> str:
+    """Return when a living process started, in a form that survives a changed clock; empty if it does not live."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        if not psutil.LINUX:
+            return str(process.create_time())
+        # Ticks since boot: the wall clock of `create_time` moves when the machine's clock is set.
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (psutil.Error, OSError):
+        return ""
+    return f"{boot}:{fields[19]}"
+
+
+def launch(what: Launch, layout: Layout, platform: str) -> Running:
+    """Start a process in a session of its own, its output going to its log, and remember it."""
+    with layout.log(what.instance).open("ab") as log:
+        os.fchmod(log.fileno(), 0o600)
+        child = _spawn(what, layout, platform, log.fileno())
+    return remember(what, child.pid, layout)
+
+
+def in_foreground(what: Launch, layout: Layout, platform: str) -> int:
+    """Run a process with this terminal as its output until it ends; pass signals on. Return its exit code."""
+    child = _spawn(what, layout, platform, None)
+    running = remember(what, child.pid, layout)
+    previous = {
+        each: signal.signal(each, lambda *_: child.send_signal(what.stop_signal))
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        return child.wait()
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+        forget(running, layout)
+
+
+def _spawn(what: Launch, layout: Layout, platform: str, output: int | None) -> "subprocess.Popen[bytes]":
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    environment |= {MARK: platform, "TMPDIR": str(layout.tmp), **what.environment}
+    child = subprocess.Popen(
+        what.argv,
+        env=environment,
+        cwd=layout.root,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output is not None else None,
+        start_new_session=True,
+        umask=0o077,
+    )
+    # A caller that lives on must collect its dead children, or they would stay as zombies until it ends.
+    _children[:] = [each for each in _children if each.poll() is None] + [child]
+    return child
+
+
+def remember(what: Launch, pid: int, layout: Layout) -> Running:
+    running = Running(
+        what.instance, pid, started_at(pid), dict(what.ports), what.argv, what.fingerprint, what.stop_signal,
+        time.time(),
+    )  # fmt: skip
+    write_whole(_record(layout, what.instance), json.dumps(asdict(running), indent=2) + "\n")
+    return running
+
+
+def forget(running: Running, layout: Layout) -> None:
+    if find(running.instance, layout) in (None, running):
+        _record(layout, running.instance).unlink(missing_ok=True)
+
+
+def _record(layout: Layout, instance: str) -> Path:
+    return layout.run / f"{instance}.json"
+
+
+def find(instance: str, layout: Layout) -> Running | None:
+    """Return what is remembered of an instance, dead or alive."""
+    try:
+        stored = json.loads(_record(layout, instance).read_text("utf-8"))
+        return Running(**{**stored, "argv": tuple(stored["argv"])})
+    except (FileNotFoundError, json.JSONDecodeError, TypeError, KeyError):
+        return None
+
+
+def find_living(instance: str, layout: Layout) -> Running | None:
+    running = find(instance, layout)
+    return running if running is not None and running.alive else None
+
+
+def remembered(layout: Layout) -> tuple[Running, ...]:
+    """Return every remembered process, by name."""
+    names = sorted(path.stem for path in layout.run.glob("*.json"))
+    return tuple(running for name in names if (running := find(name, layout)) is not None)
+
+
+def stop(running: Iterable[Running], layout: Layout, deadline_seconds: float) -> None:
+    """Ask processes to stop, side by side; kill those that have not by the deadline; forget them."""
+    processes = list(running)
+    for each in processes:
+        _signal(each, each.stop_signal)
+    until = time.monotonic() + deadline_seconds
+    while time.monotonic() < until and any(each.alive for each in processes):
+        time.sleep(0.02)
+    for each in processes:
+        _signal(each, signal.SIGKILL)
+        _await_end(each)
+        forget(each, layout)
+
+
+def kill(running: Running, number: int = signal.SIGKILL) -> None:
+    """Send a signal to exactly this process, and after SIGKILL wait for its end; what is remembered of it stays."""
+    _signal(running, number)
+    if number == signal.SIGKILL:
+        _await_end(running)
+
+
+def _signal(running: Running, number: int) -> None:
+    if running.alive:
+        try:
+            os.kill(running.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def _await_end(running: Running) -> None:
+    while running.alive:
+        time.sleep(0.01)
+    for child in _children:
+        child.poll()
+
+
+def strays(layout: Layout, platform: str) -> list[psutil.Process]:
+    """Return living processes of this platform, remembered or not.
+
+    They carry its mark in their environment. PostgreSQL's children overwrite theirs; they work in their cluster.
+    """
+    clusters = {str(layout.postgres / each.name) for each in layout.postgres.glob("*") if each.is_dir()}
+    return [each for each in psutil.process_iter() if _belongs(each, platform, clusters)]
+
+
+def _belongs(process: psutil.Process, platform: str, clusters: set[str]) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.environ().get(MARK) == platform or (
+            process.name().startswith("postgres") and process.cwd() in clusters
+        )
+    except (psutil.Error, OSError):
+        return False
+
+
+def sweep(layout: Layout, platform: str, only_cluster: str | None = None) -> None:
+    """Kill what is left of a platform, or of one PostgreSQL cluster whose server was killed."""
+    left = strays(layout, platform)
+    if only_cluster is not None:
+        left = [each for each in left if _works_in(each, layout.cluster(only_cluster))]
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(left, timeout=10)
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.cwd() == str(folder)
+    except psutil.Error:
+        return False

@@ -1,0 +1,315 @@
+"""A whole platform on one machine: start it, look at it, stop it.
+
+`start` brings a state directory into the wanted state whatever happened before; doing it again changes nothing.
+`attach` finds a platform that runs. Everything else asks the `Stack` that both return.
+"""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from deploy.local import access, client_files, infrastructure, jars, processes, workers
+from deploy.local.errors import PlatformRefused, PlatformUnavailable
+from deploy.local.kafka import INSTANCE as KAFKA
+from deploy.local.kafka import answers, client_settings
+from deploy.local.layout import Identity, Layout
+from deploy.local.ports import LOOPBACK
+from deploy.local.postgres import Cluster
+from deploy.local.processes import Launch, Running
+from deploy.local.secrets import Secrets
+from deploy.settings import WorkerProcess, process_of
+
+WORKER_STOP_SECONDS = 15
+LOCK_SECONDS = 180
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A principal's login at Kafka."""
+
+    username: str
+    password: SecretStr
+
+
+@dataclass(frozen=True)
+class Status:
+    """How one process is: `ready`, `starting` (lives, does not serve), `killed` or `stopped`."""
+
+    instance: str
+    state: str
+    pid: int | None
+    ports: Mapping[str, int]
+    since: float | None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A platform whose Kafka and PostgreSQL run."""
+
+    layout: Layout
+    identity: Identity
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.layout.root
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.layout)
+
+    @property
+    def kafka(self) -> str:
+        """host:port of the broker."""
+        return f"{LOOPBACK}:{self.identity.ports['kafka']}"
+
+    @property
+    def keyring_url(self) -> str:
+        """Where the keyring serves; empty if it has never been started."""
+        return workers.keyring_url(self.identity)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway serves; empty if it has never been started."""
+        port = self.identity.ports.get("gateway-1:http")
+        return f"http://{LOOPBACK}:{port}" if port else ""
+
+    @property
+    def clusters(self) -> dict[str, Cluster]:
+        return infrastructure.clusters(self.layout, self.identity, self.secrets)
+
+    def credentials(self, principal: str) -> Credentials:
+        """Return a principal's login at Kafka; raise `PlatformRefused` for one who has none."""
+        if not self.secrets.path(principal, "kafka_password").exists():
+            raise PlatformRefused(f"there is no principal {principal}")
+        return Credentials(principal, SecretStr(self.secrets.get(principal, "kafka_password")))
+
+    def kafka_settings(self, principal: str) -> dict[str, str]:
+        """Return what a librdkafka client needs to log in as a principal."""
+        password = self.credentials(principal).password.get_secret_value()
+        return client_settings(self.identity.ports["kafka"], principal, password)
+
+    def keyring_token(self, principal: str) -> SecretStr:
+        """Return a principal's token for the keyring."""
+        return SecretStr(self.secrets.get(principal, "keyring_token"))
+
+    def dsn(self, principal: str) -> str:
+        """Return where and how a worker logs in to its database; holds its password."""
+        process = process_of(principal)
+        password = self.secrets.get(process.principal, "database_password")
+        return self._dsn(process.principal, password, process.cluster, process.database)
+
+    def admin_dsn(self, cluster: str = "data", database: str = "lethe") -> str:
+        """Return the super user's login to a database of a cluster (`data`, `keyring`); holds its password."""
+        return self._dsn("admin", self.clusters[cluster].password, cluster, database)
+
+    def _dsn(self, role: str, password: str, cluster: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.identity.ports[f'postgres-{cluster}']}/{database}"
+
+    def health_url(self, instance: str) -> str:
+        """Return where an instance serves /live, /ready and /metrics; raise `PlatformUnavailable` if it is dead."""
+        return f"http://{LOOPBACK}:{self._living(instance).ports['health']}"
+
+    def pid(self, instance: str) -> int:
+        """Return the pid of `kafka`, `postgres-data`, `orders-1`, …; raise `PlatformUnavailable` if it is dead."""
+        return self._living(instance).pid
+
+    def kill(self, instance: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a process, for tests of what survives it; `start` repairs."""
+        processes.kill(self._living(instance), number)
+
+    def add(self, worker: str, wait: bool = True) -> str:
+        """Start one more instance of a worker, detached; return its name."""
+        process = workers.named(worker)
+        instance = workers.next_instance(process, self.layout)
+        running = processes.launch(self.launch(process, instance), self.layout, self.identity.platform)
+        if wait:
+            infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
+        return instance
+
+    def launch(self, process: WorkerProcess, instance: str) -> Launch:
+        """Return how to start an instance of a worker on this platform."""
+        chosen = workers.choose_ports(process, instance, self.layout, self.identity)
+        return workers.launch_of(process, instance, chosen, self.layout, self.identity, self.secrets)
+
+    def stop_worker(self, *instances_or_workers: str) -> None:
+        """Stop single instances (`orders-2`) or every instance of a worker (`orders`); the rest runs on."""
+        _stop(self.layout, lambda each: bool(_names(each) & set(instances_or_workers)))
+
+    def status(self) -> tuple[Status, ...]:
+        """Return how every process is that runs or should."""
+        return status(self.layout.root)
+
+    def _living(self, instance: str) -> Running:
+        running = processes.find_living(instance, self.layout)
+        if running is None:
+            raise PlatformUnavailable(f"{instance} does not run")
+        return running
+
+
+def start(
+    state: Path | str,
+    only: Iterable[str] | None = None,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+    say: Say = lambda _: None,
+    progress: jars.Progress | None = None,
+) -> Stack:
+    """Bring a platform up and return it when everything is ready; a running one is only repaired.
+
+    `only` names the workers to start (none: just Kafka and PostgreSQL); all that exist if it is not given.
+    `settings` are kept per worker. Raises `PlatformRefused` and `PlatformUnavailable`.
+    """
+    layout = Layout.at(state)
+    layout.create()
+    with _alone(layout):
+        wanted = workers.existing() if only is None else tuple(workers.named(each) for each in only)
+        identity = _with_settings(Identity.load(layout), settings or {})
+        identity.save(layout)
+        secrets = Secrets(layout)
+        jar_files = infrastructure.fetch_jars(layout, progress)
+        identity = infrastructure.choose_ports(layout, identity)
+        identity.save(layout)
+        say("starting Kafka and PostgreSQL")
+        infrastructure.start(layout, identity, secrets, jar_files)
+        say("granting each principal its rights")
+        access.reconcile_kafka(infrastructure.admin_settings(identity, secrets), secrets)
+        access.make_tokens(secrets)
+        access.reconcile_databases(infrastructure.clusters(layout, identity, secrets), secrets)
+        client_files.write(layout, identity, secrets)
+        identity = _choose_worker_ports(wanted, layout, identity)
+        identity.save(layout)
+        stack = Stack(layout, identity)
+        if wanted:
+            say("starting " + ", ".join(each.principal for each in wanted))
+            _start_workers(wanted, stack)
+        return stack
+
+
+def attach(state: Path | str) -> Stack:
+    """Return the platform that runs in a state directory; raise `PlatformUnavailable` if none does."""
+    layout = Layout.at(state)
+    missing = [name for name in infrastructure.PORTS if processes.find_living(name, layout) is None]
+    if not layout.exists or missing:
+        raise PlatformUnavailable(f"no platform runs in {layout.root}; start it with: lethe up")
+    return Stack(layout, Identity.load(layout))
+
+
+def stop(state: Path | str, say: Say = lambda _: None) -> int:
+    """Stop everything of a platform and return how many processes that were; doing it again changes nothing."""
+    layout = Layout.at(state)
+    if not layout.exists:
+        return 0
+    with _alone(layout):
+        identity = Identity.load(layout)
+        stopped = _stop(layout, lambda _: True, say)
+        left = processes.strays(layout, identity.platform)
+        processes.sweep(layout, identity.platform)
+        for record in layout.run.glob("*.json"):
+            record.unlink()
+    return stopped + len(left)
+
+
+def status(state: Path | str) -> tuple[Status, ...]:
+    """Return how every process is that runs or should, whether the platform is up or not."""
+    layout = Layout.at(state)
+    expected = [*infrastructure.PORTS, *(f"{each.principal}-1" for each in workers.existing())]
+    found = {each.instance: each for each in processes.remembered(layout)} if layout.exists else {}
+    names = [*expected, *(name for name in found if name not in expected)]
+    return tuple(_status(name, found.get(name), layout) for name in names)
+
+
+def _status(instance: str, running: Running | None, layout: Layout) -> Status:
+    if running is None:
+        return Status(instance, "stopped", None, {}, None)
+    if not running.alive:
+        return Status(instance, "killed", None, running.ports, None)
+    state = "ready" if _ready(running, layout) else "starting"
+    return Status(instance, state, running.pid, running.ports, running.since)
+
+
+def _ready(running: Running, layout: Layout) -> bool:
+    identity, secrets = Identity.load(layout), Secrets(layout)
+    if running.instance == KAFKA:
+        return answers(infrastructure.admin_settings(identity, secrets))
+    if running.instance in infrastructure.PORTS:
+        name = running.instance.removeprefix("postgres-")
+        return infrastructure.clusters(layout, identity, secrets)[name].answers()
+    return workers.ready(running)
+
+
+def _start_workers(wanted: Iterable[WorkerProcess], stack: Stack) -> None:
+    launches = [stack.launch(each, f"{each.principal}-1") for each in wanted]
+    started = [infrastructure.ensure(each, stack.layout, stack.identity) for each in launches]
+    for running in started:
+        infrastructure.await_ready(running, partial(workers.ready, running), stack.layout)
+
+
+def _choose_worker_ports(wanted: Iterable[WorkerProcess], layout: Layout, identity: Identity) -> Identity:
+    for process in wanted:
+        instance = f"{process.principal}-1"
+        chosen = workers.choose_ports(process, instance, layout, identity)
+        identity = identity.with_ports({f"{instance}:{name}": port for name, port in chosen.items()})
+    return identity
+
+
+def _with_settings(identity: Identity, settings: Mapping[str, Mapping[str, str]]) -> Identity:
+    merged = {name: {**identity.settings.get(name, {}), **chosen} for name, chosen in settings.items()}
+    return replace(identity, settings={**identity.settings, **merged})
+
+
+def _names(running: Running) -> set[str]:
+    """Return the names by which a worker process can be meant."""
+    process = workers.worker_of(running.instance)
+    folder = {process.principal, process.module.removeprefix("services.")} if process else set()
+    return {running.instance} | folder
+
+
+def _stop(layout: Layout, chosen: Callable[[Running], bool], say: Say = lambda _: None) -> int:
+    """Stop chosen processes: the doors first, Kafka and the databases last."""
+    living = [each for each in processes.remembered(layout) if each.alive and chosen(each)]
+    for stage in (2, 1, 0, KAFKA, "postgres"):
+        group = [each for each in living if _stage(each) == stage]
+        if group:
+            say("stopping " + ", ".join(each.instance for each in group))
+        deadline = WORKER_STOP_SECONDS if isinstance(stage, int) else infrastructure.STOP_SECONDS
+        processes.stop(group, layout, deadline)
+    return len(living)
+
+
+def _stage(running: Running) -> int | str:
+    process = workers.worker_of(running.instance)
+    if process is not None:
+        return process.stage
+    return KAFKA if running.instance == KAFKA else "postgres"
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Hold the state directory against another start or stop, which would undo half of this one."""
+    descriptor = os.open(layout.root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        _lock(descriptor, layout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, layout: Layout) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise PlatformUnavailable(f"another start or stop is at work in {layout.root}") from None
+            time.sleep(0.1)
