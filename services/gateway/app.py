@@ -1,0 +1,88 @@
+"""Composition: the HTTP door, and the loop that hears how erasures are going."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas import topics
+from services.gateway.behind import Behind
+from services.gateway.domain import Request, decide
+from services.gateway.erasures import Erasures
+from services.gateway.http import Door
+from services.gateway.intake import Intake
+from services.gateway.jwks import CertificateKeys
+from services.gateway.server import HttpServer
+from services.gateway.settings import Settings
+from services.gateway.store import Desk, PostgresDesk, RequestStore
+from services.gateway.tokens import Doorkeeper
+from services.kernel.broker.interface import Broker, Producer
+from services.kernel.clock import SystemClock
+from services.kernel.sealing.interface import Keyring
+from services.kernel.sealing.keyring import HttpKeyring
+from services.kernel.settings import WorkerSettings
+from services.kernel.storage.interface import Storage
+from services.kernel.storage.postgres import PostgresStorage
+from services.kernel.worker import process
+from services.kernel.worker.fold import Fold, Store
+from services.kernel.worker.worker import Worker
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def build(settings: Settings, store: Store[Request] | None = None) -> Worker:
+    """Return the worker that folds what the erasure worker says about requests."""
+    rows = store or RequestStore()
+    fold = Fold(decide, rows, key=lambda event, _: event.request, policy=settings.policy_version)
+    return Worker(name=settings.principal, reads=(topics.CERTIFICATES,), handler=fold)
+
+
+def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -> tuple[Door, Behind]:
+    """Return the HTTP application on its ports, and what must be closed after it."""
+    clock = SystemClock()
+    behind = Behind(keyring, producer)
+    intake = Intake(behind, clock, settings.policy_version)
+    erasures = Erasures(desk, behind, clock, settings.policy_version)
+    doorkeeper = Doorkeeper(desk.tokens, clock)
+    return Door(doorkeeper, intake, erasures, CertificateKeys(settings.certificate_keys)), behind
+
+
+class Gateway:
+    """What the process runs beside its loop."""
+
+    def __init__(self, settings: Settings, broker: Broker, desk: Desk) -> None:
+        self._keyring = HttpKeyring(settings.keyring_url, settings.keyring_token)
+        self._producer = broker.producer()
+        app, self._behind = door(settings, self._keyring, self._producer, desk)
+        self._server = HttpServer(app, settings.http_host, settings.http_port)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves."""
+        return self._server.ready
+
+    async def start(self) -> None:
+        """Connect, then serve."""
+        await self._producer.start()
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Finish the requests in hand, then let go of what they need."""
+        await self._server.stop()
+        await self._behind.close()
+        await self._producer.stop()
+        await self._keyring.close()
+
+
+async def run(settings: WorkerSettings) -> None:
+    """Run the gateway until it is told to stop."""
+    assert isinstance(settings, Settings)
+    storage = PostgresStorage(settings, (MIGRATIONS,))
+
+    async def compose(broker: Broker, _: Storage) -> tuple[Sequence[Worker], Sequence[process.Part]]:
+        return (build(settings),), (Gateway(settings, broker, PostgresDesk(storage)),)
+
+    await process.serve(settings, storage, compose)
+
+
+def main() -> None:
+    """Run from the environment."""
+    process.main(Settings.from_environment, run)
