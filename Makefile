@@ -1,20 +1,55 @@
-# Every target works offline once `make setup` has run.
+# `make setup` is the only target that needs the network, and that only once; `audit` and `lock` ask the outside too.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup lock clean
+.PHONY: setup test check format lint types imports demo compose lock audit clean
 
 setup: $(READY)
+	@$(BIN)/python -m deploy.local.jars
 
+# The stamp comes last: an interrupted set-up is taken up again, and pip leaves alone what already fits.
 $(READY): requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	    || { rm -rf $(VENV); echo "Python 3.11 or newer with its venv module is needed (Debian: python3-venv)"; exit 1; }
+	@echo "installing the locked Python packages"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# Needs `uv`. The lock names no index, so an organisation's own mirror works unchanged.
+# The whole tree; what fails fastest comes first.
+test: check
+	$(BIN)/python -m pytest $(wildcard tests/contract tests/integration tests/acceptance tests/faults)
+
+# What to run before every commit: no network, no platform.
+check: setup format lint types imports
+	$(BIN)/python -m pytest tests/unit
+
+format:
+	$(BIN)/ruff format --check
+
+lint:
+	$(BIN)/ruff check
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports --no-logo
+
+demo: setup
+	$(BIN)/lethe demo
+
+# Writes docker-compose.yml from the same settings as the embedded platform; a test fails when it is out of date.
+compose: setup
+	$(BIN)/python -m deploy.compose
+
+audit: setup
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+
+# Needs `uv`. The locks name no index, so an organisation's own mirror works unchanged.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header --quiet
 lock:
