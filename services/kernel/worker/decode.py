@@ -9,6 +9,7 @@ from schemas.envelope import Envelope, EnvelopeError, read_envelope
 from schemas.ids import RANDOM_ID
 from schemas.privacy import Event
 from schemas.strict_json import violation
+from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Record
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import RejectedRecord
@@ -24,7 +25,6 @@ class Decoder:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._handler = worker.handler
         self._topics = {topic.name: topic for topic in worker.reads}
         self._events = {(topic.name, event.type): event for topic in worker.reads for event in topic.events}
         self._events |= {(TIMERS_TOPIC, event.type): event for event in worker.timers}
@@ -40,7 +40,9 @@ class Decoder:
             raise RejectedRecord("value-missing")
         subject = self._subject(record, envelope)
         event = _event(event_class, record.value)
-        return Received(record, envelope, event, subject, self._handler.key(event, subject))
+        obeyed = self._worker.rights is not None and record.topic == COMMANDS.name
+        key = subject if obeyed else self._worker.handler.key(event, subject)
+        return Received(record, envelope, event, subject, key)
 
     def _event_class(self, topic: str, event_type: str) -> type[Event]:
         event_class = self._events.get((topic, event_type))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from services.kernel.broker.interface import Broker, TopicPartition
 from services.kernel.clock import Clock, SystemClock, backoff
@@ -68,11 +69,12 @@ class Loop:
         """Work until `stop`; leave the group in order. Raises `ConfigurationError`, or the bug that ended it."""
         await self._until_available(self._know_streams)
         await self._until_available(lambda: self._consumer.start(self))
-        tasks = [asyncio.create_task(each()) for each in (self._fetch_for_ever, self._tick, self._tell_progress)]
+        fetching = asyncio.create_task(self._fetch_for_ever())
+        others = [asyncio.create_task(each()) for each in (self._tick, self._tell_progress)]
         try:
             await self._stopping.wait()
         finally:
-            await self._finish(tasks)
+            await self._finish(fetching, others)
         if self._failed is not None:
             raise self._failed
 
@@ -171,20 +173,19 @@ class Loop:
             return told
         return positions
 
-    async def _finish(self, tasks: list[asyncio.Task[None]]) -> None:
-        self._stopping.set()
+    async def _finish(self, fetching: asyncio.Task[None], others: list[asyncio.Task[None]]) -> None:
+        for task in others:
+            task.cancel()
         lanes = list(self._lanes.values())
-        await asyncio.wait(tasks, timeout=2 * TICK_SECONDS)
         await self._let_go(lanes)
         positions = {p: offset for lane in lanes for p, offset in lane.positions.items()}
         self._lanes.clear()
-        for task in tasks[1:]:  # One cancelled fetch disables the consumer's watchdog for good, so it ends by itself.
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        try:
+        # One cancelled fetch disables the consumer's watchdog for good, so this one ends by itself.
+        self._stopping.set()
+        await asyncio.gather(fetching, *others, return_exceptions=True)
+        # Advisory: the database has the truth.
+        with suppress(RetryableError):
             await self._consumer.commit(positions)
-        except RetryableError:
-            pass  # Advisory: the database has the truth.
         await self._consumer.stop()
 
     # -- starting --
