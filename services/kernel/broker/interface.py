@@ -140,5 +140,8 @@ class Broker(Protocol):
     async def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """Return the broker's unique id of each existing topic; a recreated topic has a new one."""
 
+    async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset after the last record or marker of each partition, without joining a group."""
+
     async def stop(self) -> None:
         """Close what is shared."""

@@ -89,6 +89,14 @@ class KafkaBroker:
     async def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         return await asyncio.to_thread(self._topic_ids, list(topics))
 
+    async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        reader = aiokafka.AIOKafkaConsumer(**self._common, isolation_level="read_committed")
+        try:
+            await _available(reader.start())
+            return _ours(await _available(reader.end_offsets([aiokafka.TopicPartition(*p) for p in partitions])))
+        finally:
+            await reader.stop()
+
     async def stop(self) -> None:
         if self._admin is not None:
             await self._admin.close()

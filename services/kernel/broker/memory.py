@@ -57,6 +57,11 @@ class MemoryBroker:
         self.refuse_when_away()
         return {name: self.ids[name] for name in topics if name in self.topics}
 
+    async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self.refuse_when_away()
+        logs = {partition: self.logs[partition] for partition in partitions}
+        return {partition: log.start + len(log.records) for partition, log in logs.items()}
+
     async def stop(self) -> None:
         """Nothing to close."""
 
