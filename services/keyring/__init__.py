@@ -1,0 +1,7 @@
+"""Mints, opens and destroys data keys; alone sees key-encrypting keys.
+
+Reads   holds, erasure.commands         Writes  erasure.receipts
+Keeps   wrapped keys, grounds, subjects Serves  mint to who writes, open to who may read, over HTTP
+Opens   nothing: it holds no personal value, sealed or open
+Never   keeps an unwrapped key beyond its answer, or hands one out to a principal without the category
+"""

@@ -1,0 +1,101 @@
+"""What the keyring does unasked: ends grounds by their date, replaces KEK versions, measures itself."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import asyncpg
+
+from schemas.holds import Ground
+from schemas.privacy import Category
+from services.kernel.clock import backoff
+from services.kernel.errors import LetheError
+from services.kernel.storage.postgres import PostgresStorage, translate
+from services.kernel.telemetry import log, metrics
+from services.keyring.expiry import expire
+from services.keyring.kek import Keks
+from services.keyring.rotation import ensure_primaries, resume, rotate
+from services.keyring.settings import Settings
+from services.keyring.store import SQL
+
+TICK_SECONDS = 1.0
+_log = log.get("chores")
+
+
+class Chores:
+    """A part of the keyring's process. Several instances may do the same chores: each is safe to do twice."""
+
+    def __init__(self, settings: Settings, storage: PostgresStorage, keks: Keks) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._keks = keks
+        self._asked: set[Category] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._expire_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether every category has a KEK to mint with."""
+        return self._task is not None
+
+    async def start(self) -> None:
+        """Make first KEK versions, check the existing ones, begin."""
+        try:
+            await ensure_primaries(self._storage.pool, self._keks)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise translate(error) from None
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """End; a rotation goes on at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def rotate(self, category: Category | None) -> None:
+        """Replace the KEK version of a category, or of all, soon."""
+        self._asked |= {category} if category else set(Category)
+
+    async def _work(self) -> None:
+        waits = backoff(TICK_SECONDS, 30.0)
+        while True:
+            try:
+                await self._once()
+                waits = backoff(TICK_SECONDS, 30.0)
+                await asyncio.sleep(TICK_SECONDS)
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                OSError,
+                TimeoutError,
+                LetheError,
+            ) as error:
+                told = error if isinstance(error, LetheError) else translate(error)
+                _log.warning("chores put off", exc_info=told)
+                await asyncio.sleep(next(waits))
+
+    async def _once(self) -> None:
+        pool = self._storage.pool
+        now = asyncio.get_running_loop().time()
+        if now >= self._expire_at:
+            await expire(pool)
+            await self._measure()
+            self._expire_at = now + self._settings.expiry_seconds
+        age = timedelta(seconds=self._settings.kek_rotation_seconds)
+        self._asked |= {Category(row["category"]) for row in await pool.fetch(SQL.tired_categories, age)}
+        for category in sorted(self._asked):
+            await rotate(pool, self._keks, category)
+            self._asked.discard(category)
+        for row in await pool.fetch(SQL.unfinished_categories):
+            await resume(pool, self._keks, Category(row["category"]))
+        living = await pool.fetch(SQL.living_keks)
+        self._keks.keep_only((row["category"], row["version"]) for row in living)
+
+    async def _measure(self) -> None:
+        pool = self._storage.pool
+        for row in await pool.fetch(SQL.live_keys_by_category):
+            metrics.KEYS_LIVE.labels(row["category"]).set(row["live"])
+        for row in await pool.fetch(SQL.pending_keks):
+            metrics.KEK_PENDING.labels(row["category"]).set(row["pending"])
+        metrics.GROUNDS_OVERDUE.labels(Ground.OPEN_ORDER).set(await pool.fetchval(SQL.overdue))
