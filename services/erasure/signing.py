@@ -21,7 +21,7 @@ from services.kernel.errors import ConfigurationError
 ALGORITHM = "EdDSA"
 
 
-class NotSigned(ValueError):  # noqa: N818 - says what the token is
+class NotSigned(ValueError):
     """The token is not what it should be; `code` says why."""
 
     def __init__(self, code: str) -> None:
