@@ -101,7 +101,9 @@ class PartnerCopy(Contract):
     acknowledged: Count
     """The partner's word, not our fact."""
     due_at: Annotated[AwareDatetime | None, Clear("when the missing acknowledgements are due")] = None
-    log_clear_at: Annotated[AwareDatetime | None, Clear("when the partner's topic has dropped its last copy")] = None
+    log_clear_at: Annotated[
+        AwareDatetime | None, Clear("when the partner's topic has dropped its last copy")
+    ] = None
 
 
 class Receipt(ErasureEvent):
@@ -145,7 +147,9 @@ class RequestProgressed(ErasureEvent):
 
     state: Annotated[RequestState, Clear("an enumeration")]
     round: Round
-    joined: Annotated[str | None, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Clear("an earlier request")] = None
+    joined: Annotated[
+        str | None, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Clear("an earlier request")
+    ] = None
     missing: Annotated[tuple[Owner, ...], Field(strict=False), Clear("names of workers")] = ()
     missing_since: Annotated[AwareDatetime | None, Clear("when the platform asked them")] = None
     retained: HeldPairs = ()

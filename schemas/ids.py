@@ -14,7 +14,9 @@ NAME_FORM = r"^[a-z][a-z0-9-]{1,30}$"
 SubjectId = Annotated[str, StringConstraints(pattern=RANDOM_ID), Clear("random, made by the storefront")]
 OrderId = Annotated[str, StringConstraints(pattern=RANDOM_ID), Clear("random, made by the storefront")]
 RequestId = Annotated[str, StringConstraints(pattern=RANDOM_ID), Clear("random, one per request")]
-Reference = Annotated[str, StringConstraints(pattern=RANDOM_ID), Clear("random, one per partner and shipment")]
+Reference = Annotated[
+    str, StringConstraints(pattern=RANDOM_ID), Clear("random, one per partner and shipment")
+]
 Scope = Annotated[str, StringConstraints(pattern=RANDOM_ID), Clear("the random id of an order")]
 EventId = Annotated[str, StringConstraints(pattern=UUID_FORM), Clear("random or derived from random")]
 PartnerId = Annotated[str, StringConstraints(pattern=NAME_FORM), Clear("names a business partner")]

@@ -4,12 +4,13 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import AwareDatetime, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.addresses import Country, Recipient
 from schemas.ids import OrderId, PartnerId
 from schemas.money import Amount, Currency, check_exponent
 from schemas.privacy import Category, Clear, Event, Personal, PersonalData, Purpose, Retention, Sealed
-from schemas.text import Text
+from schemas.text import line
 
 SETTLEMENT = Personal(Category.TRANSACTION, Purpose.SETTLEMENT, Retention.WHILE_OPEN)
 DELIVERY = Personal(Category.LOGISTICS, Purpose.DELIVERY, Retention.WHILE_OPEN)
@@ -19,8 +20,8 @@ STATUTORY = Personal(Category.ACCOUNTING, Purpose.TAX_RECORDS, Retention.STATUTO
 class Line(PersonalData):
     """One product of a basket."""
 
-    sku: Text[64]
-    name: Text[200]
+    sku: Annotated[str, line(64)]
+    name: Annotated[str, line(200)]
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
     unit_price_minor: Amount
 
@@ -28,7 +29,7 @@ class Line(PersonalData):
 class Basket(PersonalData):
     """What was bought, for how much, when; `total_minor` must be the sum of its parts."""
 
-    number: Text[64]
+    number: Annotated[str, line(64)]
     """The shop's own order number: it leads to a person, so it travels sealed."""
     placed_at: AwareDatetime
     currency: Currency
@@ -42,18 +43,18 @@ class Basket(PersonalData):
     @model_validator(mode="after")
     def _adds_up(self) -> "Basket":
         check_exponent(self.currency, self.exponent)
-        goods = sum(line.quantity * line.unit_price_minor for line in self.lines)
+        goods = sum(each.quantity * each.unit_price_minor for each in self.lines)
         if self.total_minor != goods + self.shipping_minor + self.tax_minor - self.discount_minor:
-            raise ValueError("total_minor is not the sum of its parts")
+            raise PydanticCustomError("total-wrong", "total_minor is not the sum of its parts")
         return self
 
 
 class Invoice(PersonalData):
     """What tax law asks a shop to keep about a paid order, and no more."""
 
-    number: Text[64]
+    number: Annotated[str, line(64)]
     issued_at: AwareDatetime
-    buyer: Text[200]
+    buyer: Annotated[str, line(200)]
     country: Country
     currency: Currency
     exponent: Annotated[int, Field(ge=0, le=4)]

@@ -1,11 +1,14 @@
-"""The access matrix, one page: which events travel on which topic, who writes it, who reads it, how long it stays.
+"""The access matrix, one page: which events travel on which topic, who writes and reads it, how long it stays.
 
 Kafka topics and ACLs, database roles, keyring rights, the AsyncAPI document, the picture in the README and
 `lethe show` are all derived from here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from typing import Any
 
 from schemas.deliveries import CopyForgotten, ParcelTracked
 from schemas.erasure import (
@@ -45,9 +48,14 @@ class Topic:
     partitions: int = LANES
     subject_keyed: bool = True
 
+    @cached_property
+    def by_type(self) -> Mapping[str, type[Event]]:
+        """The events of this topic by their type."""
+        return {event.type: event for event in self.events}
 
-def _topic(name: str, *events: type[Event], writers: set[str], readers: set[str], **more: object) -> Topic:
-    return Topic(name, events, frozenset(writers), frozenset(readers), **more)  # type: ignore[arg-type]
+
+def _topic(name: str, *events: type[Event], writers: set[str], readers: set[str], **more: Any) -> Topic:
+    return Topic(name, events, frozenset(writers), frozenset(readers), **more)
 
 
 OWNERS = ("orders", "carriers")
@@ -55,7 +63,12 @@ OWNERS = ("orders", "carriers")
 
 ORDERS = _topic("orders", OrderPlaced, OrderPaid, OrderCancelled, writers={"gateway"}, readers={"orders"})
 SHIPMENTS = _topic(
-    "shipments", ShipmentRequested, ShipmentCancelled, ShipmentClosed, writers={"orders"}, readers={"carriers"}
+    "shipments",
+    ShipmentRequested,
+    ShipmentCancelled,
+    ShipmentClosed,
+    writers={"orders"},
+    readers={"carriers"},
 )
 DELIVERIES = _topic(
     "deliveries", ParcelTracked, CopyForgotten, writers={"carriers"}, readers={"orders", "carriers"}
@@ -75,7 +88,12 @@ RECEIPTS = _topic(
     readers={"erasure"},
 )
 CERTIFICATES = _topic(
-    "certificates", RequestProgressed, CertificateIssued, writers={"erasure"}, readers={"gateway"}, keep=FOREVER
+    "certificates",
+    RequestProgressed,
+    CertificateIssued,
+    writers={"erasure"},
+    readers={"gateway"},
+    keep=FOREVER,
 )
 
 TOPICS = (ORDERS, SHIPMENTS, DELIVERIES, HOLDS, REQUESTS, COMMANDS, RECEIPTS, CERTIFICATES)
