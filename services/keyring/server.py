@@ -17,6 +17,15 @@ _log = log.get("keyring-api")
 
 
 class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say when connections are taken."""
+        await super().startup(sockets)
+        self.up.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process, which has loops to finish."""
@@ -62,9 +71,7 @@ class HttpServer:
             )
         )
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for
-        it
-            await asyncio.sleep(0.01)
+        await self._server.up.wait()
         _log.info("listening", host=settings.http_host, port=self.port)
 
     async def stop(self) -> None:
