@@ -1,3 +1,7 @@
 """What all tests share."""
 
+# Its pytest plugin would import it at the very end of a run, deep in the stack, where CPython 3.11 can fail with
+# "AST constructor recursion depth mismatch" (python/cpython issue 106905).
+import hypothesis  # noqa: F401
+
 pytest_plugins = ["tests.fixtures.platform", "tests.fixtures.tools"]

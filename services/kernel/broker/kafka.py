@@ -239,7 +239,8 @@ class _Listener(aiokafka.ConsumerRebalanceListener):
         self._listener = listener
 
     async def on_partitions_revoked(self, revoked: Iterable[aiokafka.TopicPartition]) -> None:
-        await self._listener.revoked([TopicPartition(*partition) for partition in revoked])
+        if revoked:  # aiokafka also calls this before the very first assignment.
+            await self._listener.revoked([TopicPartition(*partition) for partition in revoked])
 
     async def on_partitions_assigned(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
         await self._listener.assigned([TopicPartition(*partition) for partition in assigned])
