@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from schemas import topics
 from schemas.envelope import to_the_hour
@@ -31,7 +32,7 @@ MOST_EVENTS = 1_000
 def _hour(moment: datetime) -> datetime:
     """Return the start of the hour; refuse what no shop's clock says."""
     if not 2000 <= moment.year < 3000:
-        raise ValueError("not a time of this platform")
+        raise PydanticCustomError("time-out-of-range", "not a time of this platform")
     return to_the_hour(moment)
 
 
