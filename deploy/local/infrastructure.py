@@ -67,12 +67,7 @@ def _start_kafka(kafka: Kafka, layout: Layout, identity: Identity, ready: Callab
 def _start_cluster(cluster: Cluster, layout: Layout, identity: Identity) -> None:
     cluster.prepare()
 
-    def clear() -> None:
-        # The children of a killed server live on for a moment and hold the memory that a new one needs.
-        processes.sweep(layout, identity.platform, only_cluster=cluster.name)
-        cluster.clear_lock()
-
-    running = ensure(cluster.launch(), layout, identity, clear)
+    running = ensure(cluster.launch(), layout, identity, cluster.clear_lock)
     await_ready(running, cluster.answers, layout)
 
 
@@ -85,6 +80,9 @@ def ensure(
         return living
     if living is not None:
         processes.stop([living], layout, STOP_SECONDS)
+    # One that was started just before its starter was killed was never noted; and the children of a killed
+    # PostgreSQL live on for a moment and hold the memory that a new one needs.
+    processes.sweep(layout, identity.platform, what.instance)
     before()
     return processes.launch(what, layout, identity.platform)
 

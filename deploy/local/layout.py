@@ -95,7 +95,7 @@ class Identity:
         """Return the stored identity, or a new one where none is stored."""
         path = layout.root / "platform.json"
         if not path.exists():
-            return cls(_new_platform_id())
+            return cls(new_platform_id())
         stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if stored["format"] != FORMAT:
             raise PlatformRefused(f"{layout.root} has layout {stored['format']}, this version knows {FORMAT}")
@@ -114,7 +114,7 @@ class Identity:
         return replace(self, ports={**self.ports, **ports})
 
 
-def _new_platform_id() -> str:
+def new_platform_id() -> str:
     """Return 128 random bits in the 22 characters that Kafka asks for; it refuses a leading dash."""
     while True:
         platform = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,6 @@ HBA = f"""\
 host    all          all    {LOOPBACK}/32         scram-sha-256
 host    replication  admin  {LOOPBACK}/32         scram-sha-256
 """
-AS_ORDINARY_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-"""PostgreSQL refuses to run as root. In a user namespace root is somebody else; files still belong to root outside."""
 
 
 @dataclass(frozen=True)
@@ -141,4 +140,12 @@ class Cluster:
 
 
 def _prefix() -> tuple[str, ...]:
-    return AS_ORDINARY_USER if os.getuid() == 0 else ()
+    """Return what makes PostgreSQL run as somebody whom it accepts: not root, and a user whom the system knows.
+
+    In a user namespace root is somebody else, while outside the files still belong to root.
+    """
+    known = [user.pw_uid for user in pwd.getpwall()]
+    if os.getuid() != 0 and os.getuid() in known:
+        return ()
+    ordinary = next(uid for uid in known if uid != 0)
+    return ("unshare", "--user", f"--map-user={ordinary}", f"--map-group={ordinary}")

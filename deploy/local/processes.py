@@ -18,8 +18,8 @@ import psutil
 
 from deploy.local.layout import Layout, write_whole
 
-MARK = "LETHE_PLATFORM"
-"""Environment variable that every process of a platform carries, with the platform's id."""
+PLATFORM_MARK, INSTANCE_MARK = "LETHE_PLATFORM", "LETHE_PROCESS"
+"""Environment variables that every process of a platform carries: the platform's id and its own name."""
 INHERITED = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
 """All that a process is given of the environment of whoever starts it."""
 
@@ -105,10 +105,10 @@ def in_foreground(what: Launch, layout: Layout, platform: str) -> int:
 
 def _spawn(what: Launch, layout: Layout, platform: str, output: int | None) -> "subprocess.Popen[bytes]":
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment |= {MARK: platform, "TMPDIR": str(layout.tmp), **what.environment}
+    environment |= {PLATFORM_MARK: platform, INSTANCE_MARK: what.instance, "TMPDIR": str(layout.tmp)}
     child = subprocess.Popen(
         what.argv,
-        env=environment,
+        env={**environment, **what.environment},
         cwd=layout.root,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -195,41 +195,36 @@ def _await_end(running: Running) -> None:
         child.poll()
 
 
-def strays(layout: Layout, platform: str) -> list[psutil.Process]:
-    """Return living processes of this platform, remembered or not.
+def strays(layout: Layout, platform: str, instance: str = "") -> list[psutil.Process]:
+    """Return living processes of this platform, or of one instance of it, remembered or not.
 
-    They carry its mark in their environment. PostgreSQL's children overwrite theirs; they work in their cluster.
+    They carry its marks in their environment. PostgreSQL's children overwrite theirs; they work in their cluster.
     """
-    clusters = {str(layout.postgres / each.name) for each in layout.postgres.glob("*") if each.is_dir()}
-    return [each for each in psutil.process_iter() if _belongs(each, platform, clusters)]
+    clusters = {str(each): f"postgres-{each.name}" for each in layout.postgres.glob("*") if each.is_dir()}
+    names = {each: _instance_of(each, platform, clusters) for each in psutil.process_iter()}
+    return [each for each, name in names.items() if name and instance in ("", name)]
 
 
-def _belongs(process: psutil.Process, platform: str, clusters: set[str]) -> bool:
+def _instance_of(process: psutil.Process, platform: str, clusters: Mapping[str, str]) -> str:
+    """Return of which instance of this platform a process is; empty if of none."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return process.environ().get(MARK) == platform or (
-            process.name().startswith("postgres") and process.cwd() in clusters
-        )
+            return ""
+        environment = process.environ()
+        if environment.get(PLATFORM_MARK) == platform:
+            return environment.get(INSTANCE_MARK, "")
+        return clusters.get(process.cwd(), "") if process.name().startswith("postgres") else ""
     except (psutil.Error, OSError):
-        return False
+        return ""
 
 
-def sweep(layout: Layout, platform: str, only_cluster: str | None = None) -> None:
-    """Kill what is left of a platform, or of one PostgreSQL cluster whose server was killed."""
-    left = strays(layout, platform)
-    if only_cluster is not None:
-        left = [each for each in left if _works_in(each, layout.cluster(only_cluster))]
+def sweep(layout: Layout, platform: str, instance: str = "") -> int:
+    """Kill what is left of a platform, or of an instance that died or was forgotten; return how many those were."""
+    left = strays(layout, platform, instance)
     for process in left:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(left, timeout=10)
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return process.cwd() == str(folder)
-    except psutil.Error:
-        return False
+    return len(left)

@@ -211,12 +211,10 @@ def stop(state: Path | str, say: Say = lambda _: None) -> int:
         return 0
     with _alone(layout):
         identity = Identity.load(layout)
-        stopped = _stop(layout, lambda _: True, say)
-        left = processes.strays(layout, identity.platform)
-        processes.sweep(layout, identity.platform)
+        stopped = _stop(layout, lambda _: True, say) + processes.sweep(layout, identity.platform)
         for record in layout.run.glob("*.json"):
             record.unlink()
-    return stopped + len(left)
+        return stopped
 
 
 def status(state: Path | str) -> tuple[Status, ...]:

@@ -30,6 +30,7 @@ def up(
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
     dry_run: DryRun = False,
+    no_workers: Annotated[bool, typer.Option("--no-workers", help="Only Kafka and PostgreSQL.")] = False,
 ) -> None:
     """Start the platform and wait until it is ready; repair what was killed."""
     chosen = _parse(settings or [])
@@ -40,7 +41,7 @@ def up(
         )
     began = time.monotonic()
     with _Download(as_json) as download:
-        started = stack.start(state, only or None, chosen, output.say, download.show)
+        started = stack.start(state, () if no_workers else only or None, chosen, output.say, download.show)
     data = {
         "state": str(started.state),
         "kafka": started.kafka,
