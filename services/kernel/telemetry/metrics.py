@@ -127,6 +127,8 @@ PARTNER_REVOKED = _counter(
     "partner_revoked_total", "Copies a partner was told to erase.", "partner", "reason"
 )
 PARTNER_FORGOT = _counter("partner_forgot_total", "Copies a partner says it erased: its word.", "partner")
+# Erased, or did not open, in the moment of publishing: the partner never got it.
+PARTNER_DROPPED = _counter("partner_dropped_total", "Parcels that were not offered.", "partner", "code")
 # No agreement, no record: visible, not lost.
 PARTNER_HELD = _gauge("partner_held", "Parcels held back because no partner may receive them.", "partner")
 

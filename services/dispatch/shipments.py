@@ -1,0 +1,82 @@
+"""Shipments, deliveries and timers, folded by the rules of `domain` and the registry as it is now."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from schemas.deliveries import CopyForgotten
+from schemas.erasure import PartnerAcknowledged
+from schemas.privacy import Category, Event
+from schemas.shipments import ShipmentRequested
+from schemas.topics import RECEIPTS
+from services.dispatch.domain import Terms, decide
+from services.dispatch.events import AgreementEnded, ShipmentRetried
+from services.dispatch.store import ShipmentStore
+from services.kernel.decision import Outgoing
+from services.kernel.storage.interface import Transaction
+from services.kernel.telemetry import metrics
+from services.kernel.worker.endings import CONSUMED, SUPPRESSED
+from services.kernel.worker.fold import Fold
+from services.kernel.worker.worker import Handled, Received
+
+OWNER = "carriers"
+_NEEDS_REGISTRY = (ShipmentRequested, ShipmentRetried, AgreementEnded)
+
+
+class Shipments:
+    """The handler of the subject lanes: a fold, with the registry before it and the partners' word after it."""
+
+    def __init__(self, store: ShipmentStore, terms: Terms, policy: str = "1") -> None:
+        self._store = store
+        self._terms = terms
+        self._policy = policy
+
+    def key(self, event: Any, subject: str) -> str:
+        """Return the state key: the order."""
+        return str(event.order)
+
+    async def handle(self, tx: Transaction, batch: Sequence[Received]) -> list[Handled]:
+        """Fold a batch; a request whose address is no longer excepted from an erasure is suppressed."""
+        late = await self._without_ground(tx, batch)
+        needed = any(isinstance(each.event, _NEEDS_REGISTRY) for each in batch)
+        registry = await self._store.registry(tx) if needed else {}
+        fold = Fold[Any](partial(decide, self._terms, registry), self._store, self.key, self._policy)
+        folded = iter(await fold.handle(tx, [each for each in batch if id(each) not in late]))
+        handled = [Handled(each, SUPPRESSED) if id(each) in late else next(folded) for each in batch]
+        await self._count_held(tx, handled)
+        return await self._with_acknowledgements(tx, handled)
+
+    async def _without_ground(self, tx: Transaction, batch: Sequence[Received]) -> set[int]:
+        """Find requests of erased people whose order is excepted for another category's sake only.
+
+        The loop suppresses by order: an invoice held for the tax office would let an address in again here.
+        """
+        requests = [each for each in batch if isinstance(each.event, ShipmentRequested)]
+        subjects = list({each.subject for each in requests})
+        erased = await tx.suppressed(subjects) if subjects else {}
+        return {
+            id(each)
+            for each in requests
+            if each.subject in erased and (each.key, str(Category.LOGISTICS)) not in erased[each.subject]
+        }
+
+    async def _count_held(self, tx: Transaction, handled: Sequence[Handled]) -> None:
+        if any(isinstance(timer.event, ShipmentRetried) for each in handled for timer in each.timers):
+            for partner, count in (await self._store.held(tx)).items():
+                metrics.PARTNER_HELD.labels(partner=partner).set(count)
+
+    async def _with_acknowledgements(self, tx: Transaction, handled: list[Handled]) -> list[Handled]:
+        """Add, for erased people, what their partners have now acknowledged, to the last word of each."""
+        last: dict[str, int] = {}
+        for place, each in enumerate(handled):
+            if isinstance(each.received.event, CopyForgotten) and each.ending == CONSUMED:
+                metrics.PARTNER_FORGOT.labels(partner=each.received.event.partner).inc()
+                last[each.received.subject] = place
+        words = await self._store.words(tx, list(last)) if last else {}
+        for subject, word in words.items():
+            event: Event = PartnerAcknowledged(request=word.request, owner=OWNER, partners=word.partners)
+            told = Outgoing(RECEIPTS.name, subject, event)
+            each = handled[last[subject]]
+            handled[last[subject]] = replace(each, outgoing=(*each.outgoing, told))
+        return handled
