@@ -5,9 +5,9 @@ import sys
 
 import typer
 
-from services.cli import exits, output, platform, topics
+from services.cli import dead_letters, exits, keys, output, platform, topics
 
-GROUPS = (platform, topics)
+GROUPS = (platform, topics, keys, dead_letters)
 """Modules with a function `register(app)` that adds their verbs."""
 
 
