@@ -2,12 +2,21 @@
 
 from typing import Annotated, ClassVar
 
+from pydantic import StringConstraints
+
 from schemas.addresses import Recipient
 from schemas.ids import OrderId, Reference
 from schemas.orders import DELIVERY
 from schemas.partners import ParcelOffered
 from schemas.privacy import Clear, Event, Sealed
 from schemas.shipments import Service
+
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
+PublicJwk = Annotated[
+    str,
+    StringConstraints(pattern=r'^\{[A-Za-z0-9._:", -]{1,600}\}$'),
+    Clear("the public key of a business partner, a JWK in JSON"),
+]
 
 
 class ShipmentRetried(Event):
@@ -55,5 +64,5 @@ class LabelDue(Event):
     reference: Reference
     service: Annotated[Service, Clear("an enumeration")]
     ship_to: Annotated[Sealed[Recipient], DELIVERY]
-    fields: Annotated[tuple[str, ...], Clear("names of fields")]
-    key: Annotated[str, Clear("the partner's public key, a JWK")]
+    fields: Annotated[tuple[FieldName, ...], Clear("names of fields")]
+    key: PublicJwk

@@ -63,12 +63,14 @@ def _message(row: OutboxRow, label: LabelDue, want: Want, lease: Lease) -> Messa
     try:
         opened = lease.unseal(want)
         if isinstance(opened, Erased):
-            return _dropped(row, "erased")
+            _count_dropped(row, "erased")
+            return None
         recipient = Recipient.model_validate_json(opened)
     except (RejectedRecord, ValidationError):
         # Sealed by our own edge and carried by our own workers: what does not open now never will.
         _log.error("label does not open", partner=row.partner, code="unsealing-failed")
-        return _dropped(row, "unsealing-failed")
+        _count_dropped(row, "unsealing-failed")
+        return None
     text = orjson.dumps(project(recipient, label.fields))
     key, kid = partner_key(label.key)
     # JSON may end in spaces; the length of a label then says as little as that of a sealed value.
@@ -78,5 +80,5 @@ def _message(row: OutboxRow, label: LabelDue, want: Want, lease: Lease) -> Messa
     return Message(row.topic, row.key.encode(), offered.model_dump_json().encode(), row.headers)
 
 
-def _dropped(row: OutboxRow, code: str) -> None:
+def _count_dropped(row: OutboxRow, code: str) -> None:
     metrics.PARTNER_DROPPED.labels(partner=row.partner, code=code).inc()

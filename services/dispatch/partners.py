@@ -1,6 +1,7 @@
 """Who may receive shipments: public keys that are what they say, and the registry's rows for the command line."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ from services.kernel.errors import RejectedRecord
 ALGORITHMS = ["ECDH-ES+A256KW", "A256GCM"]
 """How a label is sealed for a partner (RFC 7518 §4.6, §5.3)."""
 KEY_BYTES = 4_096
+_KID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _MEMBERS = {("EC", "P-256"): ("crv", "kty", "x", "y"), ("OKP", "X25519"): ("crv", "kty", "x")}
 
 PublicKey = ECKey | OKPKey
@@ -79,8 +81,7 @@ def _read(text: str) -> dict[str, Any]:
 
 def _kid(given: object) -> str:
     """A `kid` travels in a header that many programs print: only a plain short name is kept."""
-    plain = isinstance(given, str) and given.isascii() and given.isprintable() and len(given) <= 100
-    return str(given) if plain else ""
+    return given if isinstance(given, str) and _KID.fullmatch(given) else ""
 
 
 class Partners:
