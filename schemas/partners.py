@@ -3,14 +3,16 @@
 No subject and no order id cross this border: a random reference per partner and shipment stands for both.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
 
 from schemas.deliveries import TrackingStatus
 from schemas.ids import Reference
-from schemas.privacy import Clear, Event
+from schemas.privacy import Clear, Event, Words
 from schemas.shipments import Service
 
 Label = Annotated[
@@ -43,6 +45,8 @@ class CopyRevoked(Event):
     """The partner must erase its copy: a record without a value, its reason in header `ce_reason`."""
 
     type: ClassVar[str] = "lethe.copy.revoked.v1"
+    extensions: ClassVar[Mapping[str, Words]] = MappingProxyType({"reason": RevocationReason})
+    valueless: ClassVar[bool] = True
 
 
 class ParcelReported(Event):

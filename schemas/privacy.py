@@ -6,6 +6,9 @@ of a type that does not keep the promise, fails when the module is imported.
 """
 
 import builtins
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -37,12 +40,17 @@ __all__ = (
     "Retention",
     "Sealed",
     "UnclassifiedField",
+    "Words",
     "classification_of",
     "is_sealed",
     "sealed_type",
 )
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+Words = type[StrEnum]
+"""A closed vocabulary."""
 
 
 class Contract(BaseModel):
@@ -75,6 +83,10 @@ class Event(Contract):
     """False: handled even when the subject is erased (acknowledgements, the fan-out's own commands)."""
     collection: ClassVar[str] = ""
     """First part of the place of every value this event seals: `<collection>/<scope>/<field>`."""
+    extensions: ClassVar[Mapping[str, Words]] = MappingProxyType({})
+    """What this event says in headers of its own (`ce_<name>`), and in which words."""
+    valueless: ClassVar[bool] = False
+    """True: a tombstone. The record has no value, so that compaction and readers drop what it refers to."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
