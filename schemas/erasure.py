@@ -77,7 +77,7 @@ class KeysDestroyed(ErasureEvent):
 
     round: Round
     destroyed: Count
-    """Keys destroyed in this round."""
+    """Keys destroyed so far, over all rounds."""
     held: HeldPairs
     destroyed_at: Moment
     unreadable_at: Moment

@@ -41,7 +41,7 @@ class KeyringStatement(Contract):
     request: RequestId
     round: Round
     destroyed: Count
-    """Keys destroyed in this round."""
+    """Keys destroyed so far, over all rounds."""
     held: HeldPairs
     destroyed_at: Moment
     unreadable_at: Moment

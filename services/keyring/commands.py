@@ -4,18 +4,19 @@
 fence, destroy, sign. The fence and the destruction are separate statements, see `store.destroy_keys`.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 
 from schemas.erasure import Destroy, GroundEnded, KeysDestroyed
 from schemas.holds import HoldConfirmed, HoldReleased
 from schemas.privacy import Event
+from schemas.statements import KeyringStatement
 from schemas.topics import RECEIPTS
 from services.kernel.decision import Outgoing, Timer
 from services.kernel.errors import RejectedRecord
-from services.kernel.sealing.lease import LEASE_SECONDS
 from services.kernel.storage.interface import Transaction
 from services.kernel.telemetry import metrics
 from services.kernel.worker.endings import CONSUMED, REJECTED, REPEATED
@@ -102,7 +103,17 @@ async def carry_out(connection: Any, at: datetime, commands: Sequence[Command], 
     # Read after every lock on the keys is held: nobody was handed one of them later than this.
     destroyed_at = await connection.fetchval("SELECT clock_timestamp()")
     keks = [(row["category"], row["version"]) for row in await connection.fetch(SQL.living_keks)]
-    return [_told(step, destroyed_at, at, keks, signer) for step in steps]
+    dead = await _dead_keys(connection, steps)
+    return [_told(step, destroyed_at, at, keks, dead, signer) for step in steps]
+
+
+async def _dead_keys(connection: Any, steps: Sequence[Step]) -> Mapping[str, list[str]]:
+    """Return the ids of every key that was ever destroyed of the subjects whose destruction was commanded."""
+    asked = {step.command.subject for step in steps if isinstance(step.command.event, Destroy)}
+    dead = defaultdict(list)
+    for row in await connection.fetch(SQL.dead_keys, sorted(asked)) if asked else ():
+        dead[row["subject"]].append(row["kid"])
+    return dead
 
 
 async def _load(connection: Any, commands: Sequence[Command]) -> dict[str, Subject]:
@@ -141,34 +152,35 @@ def _change(event: Event, person: Subject, at: datetime) -> Change:
 
 
 def _told(
-    step: Step, destroyed_at: datetime, at: datetime, keks: Sequence[tuple[str, int]], signer: Signer
+    step: Step,
+    destroyed_at: datetime,
+    at: datetime,
+    keks: Sequence[tuple[str, int]],
+    dead: Mapping[str, list[str]],
+    signer: Signer,
 ) -> Step:
     subject, request = step.change.subject, step.change.subject.request
     match step.command.event:
         case Destroy() if step.change.subject != step.before and request:
-            return replace(step, said=(_keys_destroyed(step, destroyed_at, at, keks, signer),))
+            kids = dead.get(step.command.subject, [])
+            pending = keks if kids else []
+            said = statement(request, subject.round, kids, subject.held(at), destroyed_at, pending)
+            return replace(step, said=(_keys_destroyed(said, signer),))
         case _ if step.change.ended and subject.request:
             return replace(step, said=(GroundEnded(request=subject.request, ended=step.change.ended),))
         case _:
             return step
 
 
-def _keys_destroyed(
-    step: Step, destroyed_at: datetime, at: datetime, keks: Sequence[tuple[str, int]], signer: Signer
-) -> KeysDestroyed:
-    subject, request = step.change.subject, step.change.subject.request or ""
-    destroyed = sum(step.before.pairs[pair].live for pair in step.change.destroyed)
-    held = subject.held(at)
-    touched = {pair.category for pair in step.change.destroyed}
-    pending = [(category, version) for category, version in keks if category in touched]
+def _keys_destroyed(said: KeyringStatement, signer: Signer) -> KeysDestroyed:
     return KeysDestroyed(
-        request=request,
-        round=subject.round,
-        destroyed=destroyed,
-        held=held,
-        destroyed_at=destroyed_at,
-        unreadable_at=destroyed_at + timedelta(seconds=LEASE_SECONDS),
-        statement=statement(signer, request, subject.round, destroyed, held, destroyed_at, pending),
+        request=said.request,
+        round=said.round,
+        destroyed=said.destroyed,
+        held=said.held,
+        destroyed_at=said.destroyed_at,
+        unreadable_at=said.unreadable_at,
+        statement=signer.sign(said),
     )
 
 

@@ -88,6 +88,9 @@ UPDATE data_key SET wrapped = NULL, destroyed_at = clock_timestamp()
 WHERE kid = ANY ($1::text[]) AND wrapped IS NOT NULL
 RETURNING category
 
+-- name: dead_keys
+SELECT subject, kid FROM data_key WHERE subject = ANY ($1::text[]) AND wrapped IS NULL
+
 -- name: due_people
 -- Only people who are not being erased: the ends of those are told to others, in the order of their lane.
 SELECT DISTINCT pair.subject FROM pair JOIN subject ON subject.id = pair.subject

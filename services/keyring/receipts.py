@@ -1,9 +1,8 @@
 """The keyring's own word on what it destroyed: an Ed25519-signed JWS (RFC 7515, 8037) that names no person."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,11 +10,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from pydantic import SecretStr
 
 from schemas.erasure import Held
+from schemas.privacy import Category
+from schemas.statements import KeyringStatement, PendingKek, digest_of
 from services.kernel.errors import ConfigurationError
 from services.kernel.sealing.keys import encoded
 from services.kernel.sealing.lease import LEASE_SECONDS
 
-TYPE = "lethe-keys-destroyed+jws"
 LEASE = timedelta(seconds=LEASE_SECONDS)
 
 
@@ -43,36 +43,34 @@ class Signer:
         """Return the public key as a JWK; its `kid` is its RFC 7638 thumbprint."""
         return {**self._public, "kid": self.kid, "use": "sig", "alg": "EdDSA"}
 
-    def sign(self, payload: dict[str, Any], kind: str = TYPE) -> str:
-        """Return the compact JWS of a payload."""
-        header = orjson.dumps({"alg": "EdDSA", "kid": self.kid, "typ": kind})
-        content = f"{encoded(header)}.{encoded(orjson.dumps(payload))}"
+    def sign(self, statement: KeyringStatement) -> str:
+        """Return a statement as a compact JWS."""
+        header = orjson.dumps({"alg": "EdDSA", "kid": self.kid, "typ": statement.typ})
+        content = f"{encoded(header)}.{encoded(statement.model_dump_json(exclude_none=True).encode())}"
         return f"{content}.{encoded(self._key.sign(content.encode()))}"
 
 
 def statement(
-    signer: Signer,
     request: str,
     round_number: int,
-    destroyed: int,
+    destroyed_kids: Collection[str],
     held: Iterable[Held],
     destroyed_at: datetime,
     pending: Iterable[tuple[str, int]],
-) -> str:
-    """Return the signed statement about one round.
+) -> KeyringStatement:
+    """Return what the keyring says about a subject's keys in one round: everything destroyed so far.
 
-    `kek_versions` are those whose destruction makes old copies of the destroyed keys worthless, wherever they
-    are (backups, replicas, dead rows); until then a copy of both is readable to whoever also took the KEK.
+    `pending` are the KEK versions whose destruction makes old copies of the destroyed keys worthless, wherever
+    they are (backups, replicas, dead rows); until then a copy of both is readable to whoever also took the KEK.
     """
-    return signer.sign(
-        {
-            "iss": "keyring",
-            "request": request,
-            "round": round_number,
-            "destroyed": destroyed,
-            "held": [pair.model_dump(mode="json", exclude_none=True) for pair in held],
-            "destroyed_at": destroyed_at.isoformat(),
-            "unreadable_at": (destroyed_at + LEASE).isoformat(),
-            "kek_versions": [f"{category}.{version}" for category, version in pending],
-        }
+    return KeyringStatement(
+        request=request,
+        round=round_number,
+        destroyed=len(destroyed_kids),
+        held=tuple(held),
+        destroyed_at=destroyed_at,
+        unreadable_at=destroyed_at + LEASE,
+        lease_seconds=LEASE_SECONDS,
+        keks_pending=tuple(PendingKek(category=Category(name), version=version) for name, version in pending),
+        kids_sha256=digest_of(destroyed_kids),
     )
