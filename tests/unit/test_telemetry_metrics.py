@@ -49,3 +49,10 @@ def test_label_names_are_never_those_of_a_person_or_an_order():
     """A series per subject would be a record about a subject."""
     named = {name for each in vars(metrics).values() for name in getattr(each, "_labelnames", ())}
     assert named and not named & {"subject", "order", "scope", "kid", "reference", "request", "name", "key"}
+
+
+def test_labels_are_the_same_by_position_by_name_and_by_number():
+    """However a caller writes it, it is one series."""
+    metrics.LAG.labels("orders", 3).set(1)
+    assert metrics.LAG.labels(topic="orders", partition="3") is metrics.LAG.labels("orders", 3)
+    assert metrics.LAG.labels(partition=3, topic="orders")._value.get() == 1

@@ -34,7 +34,11 @@ def bounded(kind: type[M]) -> type[M]:
 
     class Bounded(kind):  # type: ignore[misc, valid-type]
         def labels(self, *values: Any, **named: Any) -> Any:
-            asked = [str(each) for each in values] or [str(named[label]) for label in self._labelnames]
+            asked = values or tuple(named[label] for label in self._labelnames)
+            # What was held to its bounds once needs no second look; the loop asks for the same few all day.
+            if asked in self._metrics:
+                return self._metrics[asked]
+            asked = tuple(str(each) for each in asked)
             held = tuple(each if _NAME.fullmatch(each) else OTHER for each in asked)
             if held not in self._metrics and len(self._metrics) >= MOST_SERIES:
                 held = (OTHER,) * len(held)
