@@ -60,8 +60,9 @@ def statement(
 ) -> KeyringStatement:
     """Return what the keyring says about a subject's keys in one round: everything destroyed so far.
 
-    `pending` are the KEK versions whose destruction makes old copies of the destroyed keys worthless, wherever
-    they are (backups, replicas, dead rows); until then a copy of both is readable to whoever also took the KEK.
+    `pending` are the KEK versions whose destruction makes old copies of the destroyed keys worthless,
+    wherever they are (backups, replicas, dead rows); until then a copy of both is readable to whoever also
+    took the KEK.
     """
     return KeyringStatement(
         request=request,

@@ -27,7 +27,7 @@ class Bound:
         ref = self.ref
         texts = (self.kid, ref.subject, ref.category, ref.scope, str(self.version))
         parts = [text.encode() for text in texts]
-        return b"".join(len(part).to_bytes(4) + part for part in parts)
+        return b"".join([len(part).to_bytes(4) + part for part in parts])
 
 
 class Kek:

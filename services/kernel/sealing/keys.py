@@ -1,6 +1,7 @@
 """What a data key is: 32 bytes that name themselves, and what they are for."""
 
 import base64
+import binascii
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.privacy import Category
 
 KEY_BYTES = 32
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,7 +79,7 @@ def thumbprint(material: bytes) -> str:
 
 def encoded(data: bytes) -> str:
     """Return base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def decoded(text: str) -> bytes:
