@@ -194,6 +194,9 @@ class Certificate(Part):
 def published_schema() -> dict[str, Any]:
     """Return the JSON Schema of the payload."""
     schema = Certificate.model_json_schema(mode="serialization")
+    # A reference to another part loses its own description on the way.
+    for name, field in Certificate.model_fields.items():
+        schema["properties"][name].setdefault("description", field.description)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

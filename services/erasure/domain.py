@@ -23,7 +23,6 @@ from schemas.erasure import (
     PartnerAcknowledged,
     Receipt,
     RequestProgressed,
-    Round,
 )
 from schemas.privacy import Event
 from schemas.topics import CERTIFICATES, COMMANDS
@@ -54,11 +53,9 @@ MOST_JOINED = 200
 
 
 class AnswersDue(ErasureEvent):
-    """Timer: whoever has not answered this round by now is missing."""
+    """Timer: whoever has not answered by now is missing."""
 
     type: ClassVar[str] = "lethe.erasure.answers-due.v1"
-
-    round: Round
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def decide(rules: Rules, erasure: Erasure | None, event: ErasureEvent, given: Gi
         case Erasure(), PartnerAcknowledged():
             return step.hear_partner(erasure, event)
         case Erasure(), AnswersDue():
-            return step.remind(erasure, event)
+            return step.remind(erasure)
         case _:
             raise RejectedRecord(code="event-unexpected")
 
@@ -199,9 +196,8 @@ class _Step:
         heard = told(erasure, event.owner, event.partners)
         return Decision(heard) if heard == erasure or heard.owed else self._certify(heard)
 
-    def remind(self, erasure: Erasure, event: AnswersDue) -> Decision[Erasure]:
-        if event.round != erasure.round:
-            return Decision(erasure)
+    def remind(self, erasure: Erasure) -> Decision[Erasure]:
+        """Mark whoever has been silent for too long; a timer of an older round finds nobody who has not."""
         return self._announce(erasure, overdue(erasure, self.at, self.rules.patience))
 
     def _announce(self, before: Erasure, after: Erasure) -> Decision[Erasure]:
@@ -234,7 +230,7 @@ class _Step:
         )
 
     def _answers_due(self, erasure: Erasure) -> Timer:
-        return Timer(AnswersDue(request=erasure.request, round=erasure.round), self.rules.patience)
+        return Timer(AnswersDue(request=erasure.request), self.rules.patience)
 
     def _command(self, event: Event) -> Outgoing:
         return Outgoing(COMMANDS.name, self.given.subject, event)
