@@ -133,7 +133,9 @@ async def test_only_what_is_held_stays_in_a_row(rows):
 
 
 async def test_an_open_order_keeps_its_parts_and_names_only_what_it_has(rows):
-    grounds = [held(OPEN, category) for category in (Category.TRANSACTION, Category.LOGISTICS, Category.ACCOUNTING)]
+    grounds = [
+        held(OPEN, category) for category in (Category.TRANSACTION, Category.LOGISTICS, Category.ACCOUNTING)
+    ]
     placed = replace(order(stage=Stage.PLACED, revision=1), invoice=None)
     await save(rows, placed)
     outcome = await erase(rows, *grounds)

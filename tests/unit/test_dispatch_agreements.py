@@ -111,7 +111,12 @@ KEYS = {"P-256": ECKey.generate_key("P-256"), "X25519": OKPKey.generate_key("X25
 @pytest.mark.parametrize("curve", KEYS)
 def test_a_public_key_is_kept_bare_and_opens_what_is_sealed_for_it(curve):
     private = KEYS[curve]
-    public = {**private.as_dict(private=False), "use": "enc", "key_ops": ["deriveKey"], "x5u": "https://example.org"}
+    public = {
+        **private.as_dict(private=False),
+        "use": "enc",
+        "key_ops": ["deriveKey"],
+        "x5u": "https://example.org",
+    }
     kept = json.loads(check_key(json.dumps(public)))
     assert kept.keys() == {"kty", "crv", "x", "kid"} | ({"y"} if curve == "P-256" else set())
     assert kept["kid"] == private.thumbprint()
@@ -165,7 +170,9 @@ def test_a_key_that_is_not_what_it_says_is_refused(code, jwk):
     assert not refused.value.fields
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", "{", '{"kty":"EC","kty":"EC"}', '"' + "x" * 5_000 + '"', "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "7", "{", '{"kty":"EC","kty":"EC"}', '"' + "x" * 5_000 + '"', "\ud800"]
+)
 def test_what_is_no_key_at_all_is_refused(text):
     with pytest.raises(RejectedRecord) as refused:
         check_key(text)
@@ -181,6 +188,9 @@ def test_a_foreign_jose_tool_opens_a_label(tmp_path):
     kept = check_key(public.read_text())
     token = seal_for(*partner_key(kept), b'{"name":"Ada"}   ')
     opened = subprocess.run(
-        ["jose", "jwe", "dec", "-i-", "-k", private, "-O-"], input=token.encode(), capture_output=True, check=True
+        ["jose", "jwe", "dec", "-i-", "-k", private, "-O-"],
+        input=token.encode(),
+        capture_output=True,
+        check=True,
     )
     assert json.loads(opened.stdout) == {"name": "Ada"}

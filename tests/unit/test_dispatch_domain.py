@@ -117,7 +117,11 @@ def test_without_a_valid_agreement_nothing_is_sent_and_the_shipment_waits_visibl
     ):
         decision = told(REQUESTED, registry=registry)
         assert decision.outgoing == ()
-        assert (decision.state.stage, decision.state.code, decision.state.ship_to) == (Stage.HELD, code, ADDRESS)
+        assert (decision.state.stage, decision.state.code, decision.state.ship_to) == (
+            Stage.HELD,
+            code,
+            ADDRESS,
+        )
         (timer,) = decision.timers
         assert (timer.event, timer.after) == (RETRIED, TERMS.retry_held)
 
@@ -199,13 +203,22 @@ def test_erasing_an_offered_shipment_revokes_and_keeps_what_the_acknowledgement_
     (revocation,) = decision.outgoing
     assert revocation.headers["reason"] == RevocationReason.ERASED
     left = decision.state
-    assert (left.stage, left.reference, left.partner, left.request) == (Stage.REVOKED, REFERENCE, "swift", REQUEST)
+    assert (left.stage, left.reference, left.partner, left.request) == (
+        Stage.REVOKED,
+        REFERENCE,
+        "swift",
+        REQUEST,
+    )
     assert (left.service, left.ship_to, left.code) == (None, None, None)
 
 
 def test_erasing_what_was_revoked_before_waits_on_without_telling_twice():
     decision = erase(TERMS, STANDING["revoked"], REQUEST, NOON)
-    assert (decision.state.stage, decision.state.reference, decision.outgoing) == (Stage.REVOKED, REFERENCE, ())
+    assert (decision.state.stage, decision.state.reference, decision.outgoing) == (
+        Stage.REVOKED,
+        REFERENCE,
+        (),
+    )
     assert decision.state.reason is RevocationReason.COMPLETED
     assert [timer.event for timer in decision.timers] == [MISSED]
 
@@ -213,7 +226,11 @@ def test_erasing_what_was_revoked_before_waits_on_without_telling_twice():
 def test_once_acknowledged_the_reference_of_an_erased_person_is_gone():
     erased = erase(TERMS, STANDING["offered"], REQUEST, NOON).state
     acknowledged = decide(TERMS, REGISTRY, erased, FORGOTTEN, given()).state
-    assert (acknowledged.stage, acknowledged.reference, acknowledged.request) == (Stage.FORGOTTEN, None, REQUEST)
+    assert (acknowledged.stage, acknowledged.reference, acknowledged.request) == (
+        Stage.FORGOTTEN,
+        None,
+        REQUEST,
+    )
     assert erase(TERMS, STANDING["forgotten"], REQUEST, NOON).state.reference is None
 
 

@@ -26,7 +26,9 @@ orders = st.sampled_from(ORDERS)
 tokens = st.sampled_from(["one", "two"]).map(lambda text: Sealed(f"aGVhZGVy..{'n' * 16}.{text}.{'t' * 22}"))
 carriers = st.sampled_from(["swift", "unheard-of"])
 events = st.one_of(
-    st.builds(ShipmentRequested, order=orders, carrier=carriers, service=st.sampled_from(Service), ship_to=tokens),
+    st.builds(
+        ShipmentRequested, order=orders, carrier=carriers, service=st.sampled_from(Service), ship_to=tokens
+    ),
     st.builds(ShipmentCancelled, order=orders),
     st.builds(ShipmentClosed, order=orders),
     st.builds(ParcelTracked, order=orders, status=st.sampled_from(TrackingStatus)),

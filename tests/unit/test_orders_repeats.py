@@ -28,7 +28,9 @@ def sealed(text):
 tokens = st.sampled_from(["one", "two"]).map(sealed)
 orders = st.sampled_from(ORDERS)
 events = st.one_of(
-    st.builds(OrderPlaced, order=orders, carrier=st.sampled_from(["swift", "slow"]), basket=tokens, ship_to=tokens),
+    st.builds(
+        OrderPlaced, order=orders, carrier=st.sampled_from(["swift", "slow"]), basket=tokens, ship_to=tokens
+    ),
     st.builds(OrderPaid, order=orders, invoice=tokens),
     st.builds(OrderCancelled, order=orders, reason=st.sampled_from(CancelReason)),
     st.builds(ParcelTracked, order=orders, status=st.sampled_from(TrackingStatus)),
