@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, ClassVar
+
+import asyncpg
 
 from schemas.erasure import Destroy, GroundEnded, KeysDestroyed
 from schemas.holds import HoldConfirmed, HoldReleased
@@ -102,17 +105,17 @@ async def carry_out(connection: Any, at: datetime, commands: Sequence[Command], 
         metrics.KEYS_DESTROYED.labels(category, "erasure").inc()
     # Read after every lock on the keys is held: nobody was handed one of them later than this.
     destroyed_at = await connection.fetchval("SELECT clock_timestamp()")
-    keks = [(row["category"], row["version"]) for row in await connection.fetch(SQL.living_keks)]
     dead = await _dead_keys(connection, steps)
+    keks = await connection.fetch(SQL.living_keks) if dead else []
     return [_told(step, destroyed_at, at, keks, dead, signer) for step in steps]
 
 
-async def _dead_keys(connection: Any, steps: Sequence[Step]) -> Mapping[str, list[str]]:
-    """Return the ids of every key that was ever destroyed of the subjects whose destruction was commanded."""
+async def _dead_keys(connection: Any, steps: Sequence[Step]) -> Mapping[str, list[asyncpg.Record]]:
+    """Return every key that was ever destroyed of the subjects whose destruction was commanded."""
     asked = {step.command.subject for step in steps if isinstance(step.command.event, Destroy)}
     dead = defaultdict(list)
     for row in await connection.fetch(SQL.dead_keys, sorted(asked)) if asked else ():
-        dead[row["subject"]].append(row["kid"])
+        dead[row["subject"]].append(row)
     return dead
 
 
@@ -155,21 +158,33 @@ def _told(
     step: Step,
     destroyed_at: datetime,
     at: datetime,
-    keks: Sequence[tuple[str, int]],
-    dead: Mapping[str, list[str]],
+    keks: Sequence[asyncpg.Record],
+    dead: Mapping[str, list[asyncpg.Record]],
     signer: Signer,
 ) -> Step:
     subject, request = step.change.subject, step.change.subject.request
     match step.command.event:
         case Destroy() if step.change.subject != step.before and request:
-            kids = dead.get(step.command.subject, [])
-            pending = keks if kids else []
-            said = statement(request, subject.round, kids, subject.held(at), destroyed_at, pending)
+            keys = dead.get(step.command.subject, [])
+            kids = [key["kid"] for key in keys]
+            said = statement(
+                request, subject.round, kids, subject.held(at), destroyed_at, _pending(keks, keys)
+            )
             return replace(step, said=(_keys_destroyed(said, signer),))
         case _ if step.change.ended and subject.request:
             return replace(step, said=(GroundEnded(request=subject.request, ended=step.change.ended),))
         case _:
             return step
+
+
+def _pending(keks: Sequence[asyncpg.Record], dead: Sequence[asyncpg.Record]) -> list[tuple[str, int]]:
+    """Return the living KEK versions that may have wrapped one of the dead keys: those made before it died."""
+    last = {key["category"]: key["destroyed_at"] for key in sorted(dead, key=itemgetter("destroyed_at"))}
+    return [
+        (kek["category"], kek["version"])
+        for kek in keks
+        if kek["category"] in last and kek["created_at"] <= last[kek["category"]]
+    ]
 
 
 def _keys_destroyed(said: KeyringStatement, signer: Signer) -> KeysDestroyed:

@@ -89,7 +89,7 @@ WHERE kid = ANY ($1::text[]) AND wrapped IS NOT NULL
 RETURNING category
 
 -- name: dead_keys
-SELECT subject, kid FROM data_key WHERE subject = ANY ($1::text[]) AND wrapped IS NULL
+SELECT subject, kid, category, destroyed_at FROM data_key WHERE subject = ANY ($1::text[]) AND wrapped IS NULL
 
 -- name: due_people
 -- Only people who are not being erased: the ends of those are told to others, in the order of their lane.
@@ -123,7 +123,7 @@ SELECT category, version, state, thumbprint, created_at, retired_at, destroyed_a
 FROM kek ORDER BY category, version
 
 -- name: living_keks
-SELECT category, version, thumbprint, state FROM kek WHERE state <> 'destroyed' ORDER BY category, version
+SELECT category, version, thumbprint, state, created_at FROM kek WHERE state <> 'destroyed' ORDER BY category, version
 
 -- name: stale_keys
 SELECT kid, subject, category, scope, kek_version, wrapped FROM data_key
