@@ -100,7 +100,7 @@ class Erasures:
         )
         envelope = Envelope(
             # The same request is the same event, however often its answer was lost.
-            id=derived_id(request.id, event.type, 0),
+            id=derived_id("/workers/gateway", request.id, event.type, 0),
             type=event.type,
             source=f"/storefronts/{request.storefront}",
             time=to_the_hour(self._clock.now()),

@@ -10,12 +10,13 @@ def random_id() -> str:
     return secrets.token_hex(16)
 
 
-def derived_id(cause: str, event_type: str, ordinal: int) -> str:
-    """Return the id of the ordinal-th event of a type that a cause brings about, as UUIDv8 (RFC 9562 §5.8).
+def derived_id(source: str, cause: str, event_type: str, ordinal: int) -> str:
+    """Return the id of the ordinal-th event of a type that a source emits because of a cause: UUIDv8, RFC 9562 §5.8.
 
-    The same cause always gives the same id, so a batch that is decided again emits the same events.
+    The same cause always gives the same id, so a batch that is decided again emits the same events. The source is
+    part of it: two owners that answer one command with the same type of event must not use one id.
     """
-    digest = bytearray(hashlib.sha256(f"{cause}\x1f{event_type}\x1f{ordinal}".encode()).digest()[:16])
+    digest = bytearray(hashlib.sha256("\x1f".join((source, cause, event_type, str(ordinal))).encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))

@@ -29,7 +29,8 @@ class Author:
         rows = []
         for each in outgoing:
             event_type = each.event.type if each.event else each.type or ""
-            rows.append(self._row(each, derived_id(cause, event_type, ordinals[event_type]), event_type, at))
+            event_id = derived_id(self._source, cause, event_type, ordinals[event_type])
+            rows.append(self._row(each, event_id, event_type, at))
             ordinals[event_type] += 1
         return rows
 

@@ -119,7 +119,7 @@ def worker() -> Worker:
 
 def said(subject: str, order: str, word: str, *, event_id: str | None = None) -> Message:
     """Return the record a gateway would write."""
-    event_id = event_id or derived_id(subject + order, word, 0)
+    event_id = event_id or derived_id("sample", subject + order, word, 0)
     return message("words", subject, Said(order=order, word=word), event_id)
 
 

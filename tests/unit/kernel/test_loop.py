@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
 from schemas.erasure import Erase, Receipt
 from schemas.topics import COMMANDS, RECEIPTS
 from services.kernel.broker.interface import Message, TopicPartition
+from services.kernel.decision import Outgoing
 from services.kernel.errors import ConfigurationError, LaneLost
 from services.kernel.ids import random_id
 from services.kernel.storage.interface import OutboxRow
 from services.kernel.worker.decode import Decoder, lane_of
 from services.kernel.worker.endings import CONSUMED, DEAD_LETTERED, REPEATED, SUPPRESSED
+from services.kernel.worker.outgoing import Author
 from services.kernel.worker.turn import Batch, Turn
 from tests.unit.kernel.sample import World, held, message, said, worker
 
@@ -332,3 +335,19 @@ async def test_outgoing_rows_left_by_a_killed_owner_are_published_once(world: Wo
     world.broker.append(said(ANNA, ORDER, "two"))
     await world.settle(2)
     assert len(world.broker.records("shipments")) == published + 2
+
+
+def test_two_owners_that_answer_one_command_use_different_ids() -> None:
+    """The gateway folds by event id: a shared one would swallow the second owner's word."""
+    receipt = Receipt.model_validate(
+        {"request": "a" * 32, "round": 1, "owner": "orders", "stored": True, "done_at": datetime.now(UTC)}
+    )
+    answer = (Outgoing(RECEIPTS.name, ANNA, receipt), Outgoing(RECEIPTS.name, ANNA, receipt))
+    ids = [
+        dict(row.headers)["ce_id"]
+        for owner in ("orders", "carriers")
+        for row in Author(owner, "1").rows("one cause", answer, datetime.now(UTC))
+    ]
+    assert len(set(ids)) == 4
+    again = Author("orders", "1").rows("one cause", answer, datetime.now(UTC))
+    assert [dict(row.headers)["ce_id"] for row in again] == ids[:2]
