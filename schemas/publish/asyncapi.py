@@ -88,11 +88,19 @@ def _operations(topic: Topic) -> list[tuple[str, Json]]:
         for action, allowed in (("send", topic.writers), ("receive", topic.readers)):
             if principal in allowed:
                 whose = principal.replace(ANY_PARTNER, "any").replace(".", "-")
-                operation = {"action": action, "channel": {"$ref": f"#/channels/{_channel_id(topic)}"}}
-                found.append(
-                    (f"{whose}-{action}-{_channel_id(topic)}", {**operation, "x-principal": principal})
-                )
+                name = f"{whose}-{action}-{_channel_id(topic)}"
+                found.append((name, _operation(topic, action, principal)))
     return found
+
+
+def _operation(topic: Topic, action: str, principal: str) -> Json:
+    operation: Json = {"action": action, "channel": {"$ref": f"#/channels/{_channel_id(topic)}"}}
+    if action == "receive":
+        # A principal may use the group of its own name, and those that begin with it and a dot.
+        own = principal.replace(".", r"\.").replace(ANY_PARTNER, NAME_FORM.strip("^$"))
+        group = {"type": "string", "pattern": rf"^{own}(\..+)?$"}
+        operation["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
+    return {**operation, "x-principal": principal}
 
 
 def _message(event: type[Event]) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from schemas.matrix import ALL_TOPICS, principals
+from schemas.matrix import ALL_TOPICS, picture, principals
 from schemas.orders import OrderPlaced
 from schemas.publish.__main__ import PUBLISHED, outdated
 from schemas.publish.documents import documents
@@ -171,7 +171,7 @@ def test_the_document_has_the_shape_of_asyncapi_3():
         assert set(re.findall(r"{(\w+)}", channel["address"])) == channel.get("parameters", {}).keys()
     for operation in ASYNCAPI["operations"].values():
         assert operation["action"] in {"send", "receive"}
-        assert all(name in {"action", "channel"} or name.startswith("x-") for name in operation)
+        assert all(name in {"action", "channel", "bindings"} or name.startswith("x-") for name in operation)
     for message in ASYNCAPI["components"]["messages"].values():
         assert all(
             name in {"name", "summary", "contentType", "headers", "payload", "traits", "bindings"}
@@ -194,6 +194,19 @@ def test_channels_and_operations_are_the_access_matrix():
         expected |= {(p, "receive", f"#/channels/{name}") for p in topic.readers}
     assert rights == expected and {principal for principal, _, _ in rights} <= set(principals())
     assert len(ASYNCAPI["operations"]) == len(rights)
+
+
+def test_a_reader_is_told_which_groups_it_may_use():
+    """Its own name, or its name and a dot; a partner's is no beginning of another's."""
+    groups = {
+        operation["x-principal"]: operation["bindings"]["kafka"]["groupId"]["pattern"]
+        for operation in ASYNCAPI["operations"].values()
+        if operation["action"] == "receive"
+    }
+    assert re.search(groups["orders"], "orders") and not re.search(groups["orders"], "orders2")
+    partner = groups["partner.{partner}"]
+    assert re.search(partner, "partner.acme") and re.search(partner, "partner.acme.labels")
+    assert not re.search(partner, "partner.") and not re.search(partner, "partnerXacme")
 
 
 def test_every_field_says_what_its_privacy_is():
@@ -227,3 +240,11 @@ def test_no_registry_host_or_machine_shows():
     for path in PUBLISHED.rglob("*.json"):
         urls = set(re.findall(r"https?://[^\s\"]+", path.read_text()))
         assert urls <= {"https://json-schema.org/draft/2020-12/schema"}
+
+
+def test_the_readme_draws_the_matrix():
+    """The picture on the first screen is derived, so it cannot show a flow that nobody has a right to."""
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README yet")
+    assert picture().strip() in readme.read_text()
