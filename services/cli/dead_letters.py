@@ -31,7 +31,18 @@ _MARK = """
         ORDER BY id LIMIT $2)
     RETURNING id
 """
-COLUMNS = ("worker", "id", "topic", "partition", "offset", "code", "field_path", "event_type", "parked", "recorded_at")
+COLUMNS = (
+    "worker",
+    "id",
+    "topic",
+    "partition",
+    "offset",
+    "code",
+    "field_path",
+    "event_type",
+    "parked",
+    "recorded_at",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +54,11 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    worker: Worker = None, code: Code = None, limit: Limit = 100, state: State = DEFAULT_STATE, as_json: AsJson = False
+    worker: Worker = None,
+    code: Code = None,
+    limit: Limit = 100,
+    state: State = DEFAULT_STATE,
+    as_json: AsJson = False,
 ) -> None:
     """List dead letters and what is parked behind them, by coordinates and reason; never their content. 1 if any."""
     found = _each_worker(stack.attach(state), worker, _FOUND, code, limit)
@@ -75,7 +90,13 @@ def redrive(
 
 
 def _each_worker(
-    platform: stack.Stack, worker: str | None, sql: str, code: str | None, limit: int, *, dry_run: bool = False
+    platform: stack.Stack,
+    worker: str | None,
+    sql: str,
+    code: str | None,
+    limit: int,
+    *,
+    dry_run: bool = False,
 ) -> dict[str, list[Any]]:
     """Run a statement in the schema of each worker that has started once; undone at the end of a dry run."""
     try:
@@ -89,7 +110,9 @@ def _each_worker(
                 return []
             return await connection.fetch(sql.format(schema=process.principal), code, limit)
 
-        return await _in_transaction(platform.admin_dsn(process.cluster, process.database), statement, dry_run)
+        return await _in_transaction(
+            platform.admin_dsn(process.cluster, process.database), statement, dry_run
+        )
 
     async def ask_all() -> dict[str, list[Any]]:
         return {process.principal: await ask(process) for process in chosen}

@@ -61,7 +61,9 @@ def _wait(platform: stack.Stack, category: Category | None, before: dict[str, in
     """Return when every chosen category has a newer version and nothing older lives."""
     deadline = time.monotonic() + ROTATION_SECONDS
     while time.monotonic() < deadline:
-        keks = [kek for kek in _ask(platform, "GET", "/v1/keks")["keks"] if category in (None, kek["category"])]
+        keks = [
+            kek for kek in _ask(platform, "GET", "/v1/keks")["keks"] if category in (None, kek["category"])
+        ]
         renewed = _primaries(platform, category)
         if all(renewed[name] > version for name, version in before.items()) and not _pending(keks):
             return
@@ -83,7 +85,11 @@ def _ask(platform: stack.Stack, method: str, path: str, body: dict[str, Any] | N
     token = platform.keyring_token(OPERATOR).get_secret_value()
     try:
         answer = httpx.request(
-            method, platform.keyring_url + path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10
+            method,
+            platform.keyring_url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
         )
     except httpx.HTTPError as error:
         raise Ended(Exit.UNAVAILABLE, "the keyring cannot be reached", error=type(error).__name__) from None

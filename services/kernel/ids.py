@@ -16,7 +16,9 @@ def derived_id(source: str, cause: str, event_type: str, ordinal: int) -> str:
     The same cause always gives the same id, so a batch that is decided again emits the same events. The source is
     part of it: two owners that answer one command with the same type of event must not use one id.
     """
-    digest = bytearray(hashlib.sha256("\x1f".join((source, cause, event_type, str(ordinal))).encode()).digest()[:16])
+    digest = bytearray(
+        hashlib.sha256("\x1f".join((source, cause, event_type, str(ordinal))).encode()).digest()[:16]
+    )
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))

@@ -20,7 +20,9 @@ class WorkerSettings(BaseSettings):
     command line.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     principal: str
     """Kafka user, database role and keyring principal."""
@@ -52,7 +54,9 @@ class WorkerSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         directory = os.environ.get(PREFIX + "SECRETS")
-        files = SecretsSettingsSource(settings_cls, secrets_dir=directory, env_prefix="") if directory else None
+        files = (
+            SecretsSettingsSource(settings_cls, secrets_dir=directory, env_prefix="") if directory else None
+        )
         return (init_settings, env_settings, *([files] if files else []))
 
     @classmethod
@@ -61,7 +65,9 @@ class WorkerSettings(BaseSettings):
         try:
             settings = cls()
         except ValidationError as error:
-            fields = sorted({str(each["loc"][0]) for each in error.errors(include_input=False, include_url=False)})
+            fields = sorted(
+                {str(each["loc"][0]) for each in error.errors(include_input=False, include_url=False)}
+            )
             raise ConfigurationError("settings", fields=",".join(fields)) from None
         _check_modes(Path(os.environ.get(PREFIX + "SECRETS", "")))
         return settings

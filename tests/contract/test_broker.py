@@ -35,7 +35,9 @@ class World:
     async def send(self, topic: str, *keys: str) -> None:
         producer = self.broker.producer()
         await producer.start()
-        await producer.send([Message(topic, key.encode(), b"v-" + key.encode(), [("h", b"1")]) for key in keys])
+        await producer.send(
+            [Message(topic, key.encode(), b"v-" + key.encode(), [("h", b"1")]) for key in keys]
+        )
         await producer.stop()
 
 
@@ -83,7 +85,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         user = platform.new_user(reads=[a, b], writes=[a, b])
         settings = WorkerSettings(
             principal=user.username, instance="test", kafka=platform.kafka, kafka_password=user.password,
-            database_port=1, database_name="-", database_password="-", session_timeout_seconds=6,  # noqa: S106
+            database_port=1, database_name="-", database_password="-", session_timeout_seconds=6,
         )  # fmt: skip
         made = World(KafkaBroker(settings), a, b, user.username)
     yield made

@@ -34,7 +34,7 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
 def database_settings(dsn: str) -> WorkerSettings:
     parts = urlsplit(dsn)
     return WorkerSettings(
-        principal=parts.username, instance="test", kafka="127.0.0.1:1", kafka_password="-",  # noqa: S106
+        principal=parts.username, instance="test", kafka="127.0.0.1:1", kafka_password="-",
         database_port=parts.port, database_name=parts.path[1:], database_password=parts.password,
     )  # fmt: skip
 
@@ -44,7 +44,9 @@ def row(subject: str = ANNA, *sealed: str, scope: str = "s1", topic: str = "ship
 
 
 def letter(offset: int, key: str = "k1", **more: object) -> DeadLetter:
-    made = DeadLetter("words", 3, offset, "rejected", subject=ANNA, scope="s1", state_key=key, value=b"v", length=1)
+    made = DeadLetter(
+        "words", 3, offset, "rejected", subject=ANNA, scope="s1", state_key=key, value=b"v", length=1
+    )
     return replace(made, **more)
 
 
@@ -142,7 +144,9 @@ async def test_suppression_replaces_its_exceptions_round_by_round(storage: Stora
 
 async def test_a_blocking_letter_blocks_its_key_until_redriven_with_what_is_parked(storage: Storage) -> None:
     async with storage.transaction("3") as tx:
-        await tx.bury([letter(1, blocks=True), letter(2, parked=True), letter(3, "k2"), letter(4, parked=True)])
+        await tx.bury(
+            [letter(1, blocks=True), letter(2, parked=True), letter(3, "k2"), letter(4, parked=True)]
+        )
         assert await tx.blocked(["k1", "k2", "k3"]) == {"k1"}
     await mark_oldest(storage, "3")
     assert await storage.waiting() == {"3"}
@@ -157,7 +161,9 @@ async def test_a_blocking_letter_blocks_its_key_until_redriven_with_what_is_park
 async def mark_oldest(storage: Storage, lane: str) -> None:
     """As the operator's command does."""
     if isinstance(storage, PostgresStorage):
-        await storage.pool.execute("UPDATE dead_letter SET redrive = true WHERE id = (SELECT min(id) FROM dead_letter)")
+        await storage.pool.execute(
+            "UPDATE dead_letter SET redrive = true WHERE id = (SELECT min(id) FROM dead_letter)"
+        )
     else:
         storage.tables.redrives.add(storage.tables.letters[lane][0].id)
 
@@ -183,7 +189,9 @@ async def test_counts_add_up(storage: Storage) -> None:
 
 async def test_forgetting_drops_what_is_sealed_and_not_excepted_and_nothing_else(storage: Storage) -> None:
     async with storage.transaction("3") as tx:
-        await tx.append([row(), row(ANNA, "logistics"), row(ANNA, "logistics", scope="s2"), row(BEN, "logistics")])
+        await tx.append(
+            [row(), row(ANNA, "logistics"), row(ANNA, "logistics", scope="s2"), row(BEN, "logistics")]
+        )
         await tx.append([row(ANNA, "logistics", "transaction")])
         await tx.bury([letter(1), letter(2, scope="s2"), letter(3, subject=BEN)])
         timer = TimerRow("k1", "rang", ANNA, "s1", b"", tx.at + timedelta(hours=1))

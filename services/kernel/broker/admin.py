@@ -75,8 +75,11 @@ class Plan:
 class BrokerAdmin:
     """A connection with the admin's rights. Raises `BrokerUnavailable` where the broker does not answer."""
 
-    def __init__(self, client_settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, client_settings: Mapping[str, str], patience_seconds: float = DEADLINE_SECONDS
+    ) -> None:
         self._client = AdminClient({**client_settings, "log_level": 0})
+        self._patience_seconds = patience_seconds
 
     def plan(self, topics: Iterable[Topic] = TOPICS, principals: Iterable[str] = PRINCIPALS) -> Plan:
         """Return what differs between the access matrix and the broker."""
@@ -107,15 +110,14 @@ class BrokerAdmin:
             raise ConfigurationError("topics-differ", count=len(plan.refused))
         self.set_passwords({user: passwords[user] for user in plan.users})
         self.create(plan.create, replication)
-        self._configure(plan.configure)
+        self.configure(dict(plan.configure))
         self.grant(plan.grant)
-        if plan.revoke:
-            _await(self._client.delete_acls([_filter(each) for each in plan.revoke]))
+        self.remove_grants(plan.revoke)
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of every topic, internal ones left out."""
         try:
-            topics = self._client.list_topics(timeout=DEADLINE_SECONDS).topics
+            topics = self._client.list_topics(timeout=self._patience_seconds).topics
         except KafkaException as error:
             raise _translated(error) from None
         return {name: len(each.partitions) for name, each in topics.items() if not name.startswith("__")}
@@ -143,6 +145,13 @@ class BrokerAdmin:
             _await(self._client.create_acls([_binding(each) for each in wanted]))
             _until(lambda: wanted <= self.grants())
 
+    def remove_grants(self, grants: Iterable[Grant]) -> None:
+        """Take rights away and wait until they count no more; one that is not given changes nothing."""
+        unwanted = set(grants)
+        if unwanted:
+            _await(self._client.delete_acls([_filter(each) for each in unwanted]))
+            _until(lambda: not unwanted & self.grants())
+
     def users(self) -> set[str]:
         """Return the names of all users who can log in by SCRAM."""
         everybody: Any = self._client.describe_user_scram_credentials()
@@ -161,9 +170,7 @@ class BrokerAdmin:
 
     def remove_principal(self, principal: str) -> None:
         """Take all rights and the password of a principal: it can neither do anything nor log in again."""
-        rights = [each for each in self.grants() if each.principal == principal]
-        if rights:
-            _await(self._client.delete_acls([_filter(each) for each in rights]))
+        self.remove_grants(each for each in self.grants() if each.principal == principal)
         if principal in self.users():
             deletion = UserScramCredentialDeletion(principal, ScramMechanism.SCRAM_SHA_512)
             _await(self._client.alter_user_scram_credentials([deletion]))
@@ -184,7 +191,8 @@ class BrokerAdmin:
             if differing := {name: value for name, value in wanted.items() if actual.get(name) != value}:
                 yield resource.name, differing
 
-    def _configure(self, configs: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+    def configure(self, configs: Mapping[str, Mapping[str, str]]) -> None:
+        """Set settings of topics; those that are not named stay as they are."""
         resources = [
             ConfigResource(
                 ResourceType.TOPIC,
@@ -194,7 +202,7 @@ class BrokerAdmin:
                     for key, value in config.items()
                 ],
             )
-            for name, config in configs
+            for name, config in configs.items()
         ]
         if resources:
             _await(self._client.incremental_alter_configs(resources))

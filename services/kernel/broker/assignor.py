@@ -23,7 +23,7 @@ def lanes_to_members(lanes: Iterable[int], members: Mapping[str, str]) -> dict[s
     return shares
 
 
-class LaneAssignor(AbstractPartitionAssignor):
+class LaneAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aiokafka has no types
     """The client-side assignor of every group that works on lanes; made per instance by `named`."""
 
     instance = b""
@@ -34,7 +34,7 @@ class LaneAssignor(AbstractPartitionAssignor):
         return type("LaneAssignor", (cls,), {"instance": instance.encode()})
 
     # aiokafka makes no instance of a strategy: it reads the name from the class.
-    name = "lethe-lanes"  # type: ignore[assignment]
+    name = "lethe-lanes"
 
     @classmethod
     def assign(

@@ -3,9 +3,9 @@
 import asyncio
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka import errors
@@ -20,6 +20,7 @@ from services.kernel.broker.partition import partition_of
 from services.kernel.errors import BrokerUnavailable, ConfigurationError, LaneLost
 from services.kernel.settings import WorkerSettings
 
+T = TypeVar("T")
 FETCH_RECORDS = 4_000
 REBALANCE_SECONDS = 30
 TRANSACTION_SECONDS = 10
@@ -65,7 +66,11 @@ class KafkaBroker:
             max_partition_fetch_bytes=1024 * 1024,
             fetch_max_wait_ms=100,
             metadata_max_age_ms=5_000 if pattern else 60_000,
-            **({} if pattern else {"partition_assignment_strategy": (LaneAssignor.named(self._settings.instance),)}),
+            **(
+                {}
+                if pattern
+                else {"partition_assignment_strategy": (LaneAssignor.named(self._settings.instance),)}
+            ),
         )
         return KafkaConsumer(make, topics, pattern)
 
@@ -93,7 +98,9 @@ class KafkaBroker:
         reader = aiokafka.AIOKafkaConsumer(**self._common, isolation_level="read_committed")
         try:
             await _available(reader.start())
-            return _ours(await _available(reader.end_offsets([aiokafka.TopicPartition(*p) for p in partitions])))
+            return _ours(
+                await _available(reader.end_offsets([aiokafka.TopicPartition(*p) for p in partitions]))
+            )
         finally:
             await reader.stop()
 
@@ -116,7 +123,9 @@ class KafkaBroker:
             }
         )
         found = {}
-        for name, future in client.describe_topics(TopicCollection(topics), request_timeout=REQUEST_SECONDS).items():
+        for name, future in client.describe_topics(
+            TopicCollection(topics), request_timeout=REQUEST_SECONDS
+        ).items():
             with suppress(KafkaException):  # A topic that does not exist has no id; the caller says so.
                 found[name] = str(future.result().topic_id)
         return found
@@ -136,7 +145,7 @@ class KafkaBroker:
                 broken, self._admin = self._admin, None
                 await broken.close()
                 raise
-        return max(0, offsets[aiokafka.TopicPartition(*lane)].offset)
+        return max(0, int(offsets[aiokafka.TopicPartition(*lane)].offset))
 
 
 class KafkaConsumer:
@@ -176,7 +185,9 @@ class KafkaConsumer:
 
     async def fetch(self, timeout_seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
         try:
-            fetched = await self._consumer.getmany(timeout_ms=int(timeout_seconds * 1000), max_records=FETCH_RECORDS)
+            fetched = await self._consumer.getmany(
+                timeout_ms=int(timeout_seconds * 1000), max_records=FETCH_RECORDS
+            )
         except errors.NoOffsetForPartitionError:
             # Assigned a moment ago, and the loop has not sought yet: nothing to fetch from.
             await asyncio.sleep(0.05)
@@ -187,7 +198,8 @@ class KafkaConsumer:
             raise BrokerUnavailable(type(error).__name__) from None
         return {
             TopicPartition(*partition): [
-                Record(each.topic, each.partition, each.offset, each.key, each.value, each.headers) for each in records
+                Record(each.topic, each.partition, each.offset, each.key, each.value, each.headers)
+                for each in records
             ]
             for partition, records in fetched.items()
         }
@@ -203,7 +215,8 @@ class KafkaConsumer:
         self._consumer.resume(*self._ours(partitions))
 
     async def position(self, partition: TopicPartition) -> int:
-        return await _available(self._consumer.position(aiokafka.TopicPartition(*partition)))
+        asked: Awaitable[int] = self._consumer.position(aiokafka.TopicPartition(*partition))
+        return await _available(asked)
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         found = {}
@@ -214,7 +227,9 @@ class KafkaConsumer:
         return found
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return _ours(await _available(self._consumer.end_offsets([aiokafka.TopicPartition(*p) for p in partitions])))
+        return _ours(
+            await _available(self._consumer.end_offsets([aiokafka.TopicPartition(*p) for p in partitions]))
+        )
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         asked = [aiokafka.TopicPartition(*partition) for partition in partitions]
@@ -234,7 +249,7 @@ class KafkaConsumer:
         return [partition for partition in named if partition in assigned]
 
 
-class _Listener(aiokafka.ConsumerRebalanceListener):
+class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
@@ -252,7 +267,7 @@ class KafkaOutbox:
     def __init__(
         self,
         make: Callable[[], aiokafka.AIOKafkaProducer],
-        position: Callable[..., Any],
+        position: Callable[[str, TopicPartition], Awaitable[int]],
         group: str,
         lane: TopicPartition,
     ) -> None:
@@ -330,9 +345,12 @@ async def _send(producer: Any, messages: Sequence[Message]) -> None:
     for (topic, partition), group in by_partition.items():
         batch = producer.create_batch()
         for message in group:
-            while batch.append(
-                key=message.key, value=message.value, timestamp=None, headers=list(message.headers)
-            ) is None:
+            while (
+                batch.append(
+                    key=message.key, value=message.value, timestamp=None, headers=list(message.headers)
+                )
+                is None
+            ):
                 if batch.record_count() == 0:
                     raise errors.MessageSizeTooLargeError
                 waiting.append(await producer.send_batch(batch, topic, partition=partition))
@@ -348,7 +366,7 @@ async def _partition(producer: Any, message: Message) -> int:
     return partition_of(message.key, len(await producer.partitions_for(message.topic)))
 
 
-async def _available(answer: Any) -> Any:
+async def _available(answer: Awaitable[T]) -> T:
     """Await; turn what the driver raises into what the loop should do next."""
     try:
         return await answer

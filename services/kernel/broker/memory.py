@@ -34,13 +34,13 @@ class Group:
 class MemoryBroker:
     """Twin of `KafkaBroker`; `effects` records what was published, in order; `away` makes every call fail."""
 
-    def __init__(self, topics: Mapping[str, int], effects: list[tuple] | None = None) -> None:
+    def __init__(self, topics: Mapping[str, int], effects: list[tuple[str, ...]] | None = None) -> None:
         self.topics = dict(topics)
         self.ids = {name: f"id-{name}" for name in topics}
         self.logs: dict[TopicPartition, Log] = defaultdict(Log)
         self.groups: dict[str, Group] = defaultdict(Group)
         self.epochs: dict[str, int] = defaultdict(int)
-        self.effects: list[tuple] = effects if effects is not None else []
+        self.effects: list[tuple[str, ...]] = effects if effects is not None else []
         self.away = False
         self._names = itertools.count(1)
 
@@ -122,7 +122,9 @@ class MemoryConsumer:
         for member in members.values():
             if member._positions and member._listener:
                 await member._listener.revoked(list(member._positions))
-        lanes = range(max((self._broker.topics[t] for m in members.values() for t in m._subscribed()), default=0))
+        lanes = range(
+            max((self._broker.topics[t] for m in members.values() for t in m._subscribed()), default=0)
+        )
         shares = lanes_to_members(lanes, {name: name for name in members}) if members else {}
         for name, share in shares.items():
             member = members[name]

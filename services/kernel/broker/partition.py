@@ -5,4 +5,5 @@ from aiokafka.partitioner import murmur2
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of a key among so many."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions

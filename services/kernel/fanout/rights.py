@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.erasure import Held, PartnerCopy
-from services.kernel.storage.interface import Transaction
 from services.kernel.decision import Outgoing
+from services.kernel.storage.interface import Transaction
 
 Exceptions = frozenset[tuple[str, str]]
 """(scope, category) pairs that a ground holds and that must survive this round."""

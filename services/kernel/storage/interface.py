@@ -111,7 +111,7 @@ class Transaction(Protocol):
         """Add to the (topic, ending) counts."""
 
     async def forget(self, subject: str, but: Pairs) -> int:
-        """Drop the subject's dead letters, timers and sealed outgoing records that are not excepted; return how many."""
+        """Drop the subject's letters, timers and sealed outgoing records that are not excepted; return how many."""
 
     async def remember(self, subjects: Sequence[str]) -> None:
         """Note that rows exist for these subjects."""

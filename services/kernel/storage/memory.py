@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from services.kernel.broker.interface import TopicPartition
 from services.kernel.errors import LaneLost
@@ -29,7 +30,7 @@ class Tables:
     timers: dict[tuple[str, str, str], TimerRow] = field(default_factory=dict)
     endings: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     last_letter: int = 0
-    worker: dict[str, dict] = field(default_factory=lambda: defaultdict(dict))
+    worker: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     """What the worker's own store keeps: table name to rows by key."""
 
 
@@ -43,7 +44,11 @@ class MemoryTransaction:
         self._lane = lane
 
     async def positions(self) -> dict[TopicPartition, int]:
-        return {each: self.tables.positions[each] for each, lane in self.tables.lanes.items() if lane == self._lane}
+        return {
+            each: self.tables.positions[each]
+            for each, lane in self.tables.lanes.items()
+            if lane == self._lane
+        }
 
     async def advance(self, positions: Mapping[TopicPartition, int]) -> None:
         self.tables.positions.update(positions)
@@ -57,7 +62,9 @@ class MemoryTransaction:
         return already
 
     async def blocked(self, keys: Sequence[str]) -> frozenset[str]:
-        stuck = {each.state_key for letters in self.tables.letters.values() for each in letters if each.blocks}
+        stuck = {
+            each.state_key for letters in self.tables.letters.values() for each in letters if each.blocks
+        }
         return frozenset(key for key in keys if key in stuck)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
@@ -71,7 +78,11 @@ class MemoryTransaction:
         kept, asked = self.tables.letters[self._lane], self.tables.redrives
         first = [each for each in kept if each.id in asked][:limit]
         keys = {each.state_key for each in first if each.blocks}
-        taken = [each for each in kept if each in first or (each.state_key in keys and (each.parked or each.blocks))]
+        taken = [
+            each
+            for each in kept
+            if each in first or (each.state_key in keys and (each.parked or each.blocks))
+        ]
         self.tables.letters[self._lane] = [each for each in kept if each not in taken]
         asked.difference_update(each.id for each in taken)
         return taken
@@ -107,20 +118,24 @@ class MemoryTransaction:
             self.tables.outbox[lane] = [
                 row
                 for row in rows
-                if row.subject != subject or all((row.scope or "", category) in but for category in row.sealed)
+                if row.subject != subject
+                or all((row.scope or "", category) in but for category in row.sealed)
             ]
         for lane, letters in self.tables.letters.items():
             self.tables.letters[lane] = [
                 each for each in letters if each.subject != subject or each.scope in scopes
             ]
         self.tables.timers = {
-            key: row for key, row in self.tables.timers.items() if row.subject != subject or row.scope in scopes
+            key: row
+            for key, row in self.tables.timers.items()
+            if row.subject != subject or row.scope in scopes
         }
         return before - self._size()
 
     def _size(self) -> int:
-        lists = [*self.tables.outbox.values(), *self.tables.letters.values()]
-        return sum(map(len, lists)) + len(self.tables.timers)
+        rows = sum(map(len, self.tables.outbox.values()))
+        letters = sum(map(len, self.tables.letters.values()))
+        return rows + letters + len(self.tables.timers)
 
     async def remember(self, subjects: Sequence[str]) -> None:
         self.tables.remembered.update(subjects)
@@ -145,9 +160,9 @@ class MemoryStorage:
     Transactions work on a copy, so one lock serialises them all, where PostgreSQL serialises only those of a lane.
     """
 
-    def __init__(self, effects: list[tuple] | None = None) -> None:
+    def __init__(self, effects: list[tuple[str, ...]] | None = None) -> None:
         self.tables = Tables()
-        self.effects: list[tuple] = effects if effects is not None else []
+        self.effects: list[tuple[str, ...]] = effects if effects is not None else []
         self.now: datetime | None = None
         self._lock = asyncio.Lock()
 
@@ -204,7 +219,9 @@ class MemoryStorage:
         now = self.now or datetime.now(UTC)
         due = {key[0] for key, row in self.tables.timers.items() if row.due_at <= now}
         asked = {
-            lane for lane, letters in self.tables.letters.items() if any(e.id in self.tables.redrives for e in letters)
+            lane
+            for lane, letters in self.tables.letters.items()
+            if any(e.id in self.tables.redrives for e in letters)
         }
         return frozenset(due | asked)
 

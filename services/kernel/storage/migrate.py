@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from services.kernel.errors import ConfigurationError
 
+Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 KERNEL = Path(__file__).with_name("migrations")
 _LOCK = int.from_bytes(hashlib.sha256(b"lethe migrations").digest()[:7])
 
 
-async def migrate(connection: asyncpg.Connection, folders: Sequence[Path]) -> list[str]:
+async def migrate(connection: Connection, folders: Sequence[Path]) -> list[str]:
     """Apply what is missing and return its names; refuse where an applied file has changed since.
 
     Two instances that start together take turns; a killed one leaves nothing half applied.
@@ -20,12 +22,15 @@ async def migrate(connection: asyncpg.Connection, folders: Sequence[Path]) -> li
     applied = []
     async with connection.transaction():
         schema = await connection.fetchval("SELECT current_schema()")
-        await connection.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK % 2**31, schema or "")
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK % 2**31, schema or ""
+        )
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest text NOT NULL,"
             " applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        known = dict(await connection.fetch("SELECT name, digest FROM migration"))
+        rows = await connection.fetch("SELECT name, digest FROM migration")
+        known = {row["name"]: row["digest"] for row in rows}
         for name, text in _files(folders):
             digest = hashlib.sha256(text.encode()).hexdigest()
             if known.get(name, digest) != digest:

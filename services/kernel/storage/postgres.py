@@ -15,7 +15,7 @@ from services.kernel.errors import LaneLost, StoreRejected, StoreUnavailable
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage import queries
 from services.kernel.storage.interface import DeadLetter, OutboxRow, Pairs, TimerRow
-from services.kernel.storage.migrate import KERNEL, migrate
+from services.kernel.storage.migrate import KERNEL, Connection, migrate
 
 SQL = queries.beside(__file__)
 
@@ -38,7 +38,9 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, _LANE_TAKEN):
         return LaneLost(type(error).__name__)
     if isinstance(error, _DATA):
-        return StoreRejected(error.sqlstate or "22000", constraint=getattr(error, "constraint_name", None) or "-")
+        return StoreRejected(
+            error.sqlstate or "22000", constraint=getattr(error, "constraint_name", None) or "-"
+        )
     if isinstance(error, asyncpg.PostgresError):
         return StoreUnavailable(error.sqlstate or "unknown")
     return StoreUnavailable(type(error).__name__)
@@ -50,7 +52,7 @@ _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Timeou
 class PostgresTransaction:
     """One batch of one lane."""
 
-    def __init__(self, connection: asyncpg.Connection, lane: str, last_number: int, at: datetime) -> None:
+    def __init__(self, connection: Connection, lane: str, last_number: int, at: datetime) -> None:
         self.connection: Any = connection
         self.at = at
         self._lane = lane
@@ -68,7 +70,7 @@ class PostgresTransaction:
 
     async def suppress(self, subject: str, request: str, round_number: int, but: Pairs) -> bool:
         excepted = [f"{scope}/{category}" for scope, category in but]
-        return await self.connection.fetchval(SQL.suppress, subject, request, round_number, excepted)
+        return bool(await self.connection.fetchval(SQL.suppress, subject, request, round_number, excepted))
 
     async def blocked(self, keys: Sequence[str]) -> frozenset[str]:
         return frozenset(row[0] for row in await self.connection.fetch(SQL.blocked, keys))
@@ -119,13 +121,13 @@ class PostgresTransaction:
 
     async def forget(self, subject: str, but: Pairs) -> int:
         pairs = [f"{scope}/{category}" for scope, category in but]
-        return await self.connection.fetchval(SQL.forget, subject, pairs, [scope for scope, _ in but])
+        return int(await self.connection.fetchval(SQL.forget, subject, pairs, [scope for scope, _ in but]))
 
     async def remember(self, subjects: Sequence[str]) -> None:
         await self.connection.execute(SQL.remember, sorted(subjects))
 
     async def remembers(self, subject: str) -> bool:
-        return await self.connection.fetchval(SQL.remembers, subject)
+        return bool(await self.connection.fetchval(SQL.remembers, subject))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -144,7 +146,9 @@ class PostgresTransaction:
 class PostgresStorage:
     """The schema of one worker, reached by its own role with a small pool."""
 
-    def __init__(self, settings: WorkerSettings, migrations: Sequence[Path] = (), connections: int = 4) -> None:
+    def __init__(
+        self, settings: WorkerSettings, migrations: Sequence[Path] = (), connections: int = 4
+    ) -> None:
         self._settings = settings
         self._migrations = (KERNEL, *migrations)
         self._connections = connections
@@ -182,11 +186,11 @@ class PostgresStorage:
     async def transaction(self, lane: str) -> AsyncIterator[PostgresTransaction]:
         try:
             async with self.pool.acquire(timeout=5) as connection, connection.transaction():
-                row = await connection.fetchrow(SQL.lock_lane, lane)
-                if row is None:
+                locked = await connection.fetch(SQL.lock_lane, lane)
+                if not locked:
                     await connection.execute(SQL.create_lane, lane)
-                    row = await connection.fetchrow(SQL.lock_lane, lane)
-                yield PostgresTransaction(connection, lane, row["last_number"], row["at"])
+                    locked = await connection.fetch(SQL.lock_lane, lane)
+                yield PostgresTransaction(connection, lane, locked[0]["last_number"], locked[0]["at"])
         except _DRIVER_ERRORS as error:
             raise translate(error) from None
 
@@ -237,7 +241,11 @@ def _positions(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, int]:
 
 
 def _columns(positions: Mapping[TopicPartition, int]) -> tuple[list[str], list[int], list[int]]:
-    return [each.topic for each in positions], [each.partition for each in positions], list(positions.values())
+    return (
+        [each.topic for each in positions],
+        [each.partition for each in positions],
+        list(positions.values()),
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:

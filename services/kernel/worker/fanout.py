@@ -1,4 +1,4 @@
-"""How an owner obeys `Erase`: its own rows by its `rights`, the loop's rows here, the receipt in the same transaction."""
+"""How an owner obeys `Erase`: its rows by its `rights`, the loop's rows here, the receipt in one transaction."""
 
 from schemas.erasure import Erase, Receipt
 from schemas.topics import RECEIPTS

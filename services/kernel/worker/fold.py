@@ -65,7 +65,7 @@ class Fold(Generic[State]):
             return Handled(received, REJECTED, code=error.code)
         except RetryableError:
             raise
-        except Exception as error:  # A bug in a pure function: trying again cannot help, so its key is parked.
+        except Exception as error:  # noqa: BLE001 - a bug in a pure function: again cannot help, so park
             _log.error("decide failed", error=type(error).__name__, event_type=received.event.type)
             failed.add(key)
             return Handled(received, FAILED, code=f"bug-{type(error).__name__}")
@@ -75,7 +75,14 @@ class Fold(Generic[State]):
 
     def _given(self, tx: Transaction, received: Received) -> Given:
         envelope = received.envelope
-        return Given(envelope.id, received.subject, envelope.source, tx.at, random_id(), envelope.policy or self._policy)
+        return Given(
+            envelope.id,
+            received.subject,
+            envelope.source,
+            tx.at,
+            random_id(),
+            envelope.policy or self._policy,
+        )
 
 
 def _handled(received: Received, decision: Decision[Any], before: object) -> Handled:

@@ -155,7 +155,9 @@ class Lane:
             if not self._restored:
                 code = "records-expired-unread" if offset < beginnings[partition] else "database-restored"
                 raise ConfigurationError(code, topic=partition.topic, partition=partition.partition)
-        first = {p: max(beginnings[p], stored.get(p, 0)) for p in self.partitions if p not in stored or p in behind}
+        first = {
+            p: max(beginnings[p], stored.get(p, 0)) for p in self.partitions if p not in stored or p in behind
+        }
         if first:
             await self._storage.begin(self.name, first, force=bool(behind))
         return {**stored, **first}
@@ -250,7 +252,9 @@ class Lane:
                 waits = backoff()
             except RetryableError as error:
                 self.published = False
-                _log.warning("publishing given up", lane=self.name, code=error.code, error=type(error).__name__)
+                _log.warning(
+                    "publishing given up", lane=self.name, code=error.code, error=type(error).__name__
+                )
                 if not last:
                     await self._clock.sleep(next(waits))
                     self._outgoing.set()

@@ -122,7 +122,9 @@ class Loop:
             self._fail(group.exceptions[0])
 
     def _fail(self, error: BaseException) -> None:
-        _log.error("worker stops", error=type(error).__name__, code=getattr(error, "code", "bug"), exc_info=error)
+        _log.error(
+            "worker stops", error=type(error).__name__, code=getattr(error, "code", "bug"), exc_info=error
+        )
         self._failed = self._failed or error
         self._stopping.set()
 
@@ -138,7 +140,7 @@ class Loop:
             except BrokerUnavailable:
                 await self._clock.sleep(next(waits))
                 continue
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - ends the worker, whatever it is
                 self._fail(error)
                 return
             for partition, records in fetched.items():

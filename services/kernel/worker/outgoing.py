@@ -55,7 +55,9 @@ class Author:
             headers=envelope.headers(),
             subject=outgoing.subject or (outgoing.key if outgoing.topic in _SUBJECT_KEYED else None),
             scope=event.scope if event else None,
-            sealed=tuple(sorted({kind.category for kind in event.personal_fields().values()})) if event else (),
+            sealed=tuple(sorted({kind.category for kind in event.personal_fields().values()}))
+            if event
+            else (),
             partner=outgoing.partner,
         )
 

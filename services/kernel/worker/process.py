@@ -4,9 +4,9 @@ import asyncio
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.kernel.broker.interface import Broker
 from services.kernel.broker.kafka import KafkaBroker
@@ -41,7 +41,9 @@ class Part(Protocol):
 Compose = Callable[[Broker, Storage], Awaitable[tuple[Sequence[Worker], Sequence[Part]]]]
 
 
-def main(settings: Callable[[], WorkerSettings], run: Callable[[WorkerSettings], Awaitable[None]]) -> None:
+def main(
+    settings: Callable[[], WorkerSettings], run: Callable[[WorkerSettings], Coroutine[Any, Any, None]]
+) -> None:
     """Run a worker until SIGTERM; exit 0 then, 78 when it refuses to start or go on like this, 1 for a bug."""
     # A core dump of a process that handles keys would be a copy of them.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -64,7 +66,7 @@ async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) ->
     started = False
 
     def ready() -> bool:
-        return started and all(each.ready for each in (*loops, *parts))
+        return started and all(loop.ready for loop in loops) and all(part.ready for part in parts)
 
     async with AsyncExitStack() as stack:
         health = Health(port=settings.health_port, ready=ready)

@@ -16,7 +16,9 @@ _log = log.get("relay")
 class Relay:
     """Publishes one lane's outbox, from the table only, oldest first, under one transactional producer."""
 
-    def __init__(self, worker: Worker, lane: str, broker: Broker, storage: Storage, *, restored: bool = False) -> None:
+    def __init__(
+        self, worker: Worker, lane: str, broker: Broker, storage: Storage, *, restored: bool = False
+    ) -> None:
         self._worker = worker
         self._lane = lane
         self._broker = broker

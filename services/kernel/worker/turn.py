@@ -109,7 +109,9 @@ class Turn:
         events = await self._suppress(tx, events, ledger)
         events = await self._park(tx, events, ledger)
         if events:
-            ledger.handled += await (self._halving(tx, events) if careful else self._worker.handler.handle(tx, events))
+            ledger.handled += await (
+                self._halving(tx, events) if careful else self._worker.handler.handle(tx, events)
+            )
 
     async def _obey(self, tx: Transaction, received: list[Received], ledger: Ledger) -> list[Received]:
         """Carry out the fan-out's commands first: what follows in the batch then meets the suppression row."""
@@ -145,7 +147,9 @@ class Turn:
         blocked = await tx.blocked(list({each.key for each in events})) if events else _NO_KEYS
         if not blocked:
             return events
-        ledger.handled += [Handled(each, PARKED, code="behind-failed") for each in events if each.key in blocked]
+        ledger.handled += [
+            Handled(each, PARKED, code="behind-failed") for each in events if each.key in blocked
+        ]
         return [each for each in events if each.key not in blocked]
 
     async def _halving(self, tx: Transaction, events: list[Received]) -> list[Handled]:
@@ -161,12 +165,17 @@ class Turn:
             if len(keys) == 1:
                 return await self._one_by_one(tx, events, error)
         first = set(keys[: len(keys) // 2])
-        halves = [each for each in events if each.key in first], [each for each in events if each.key not in first]
+        halves = (
+            [each for each in events if each.key in first],
+            [each for each in events if each.key not in first],
+        )
         handled = [*await self._halving(tx, halves[0]), *await self._halving(tx, halves[1])]
         order = {id(each): place for place, each in enumerate(events)}
         return sorted(handled, key=lambda each: order[id(each.received)])
 
-    async def _one_by_one(self, tx: Transaction, events: list[Received], error: StoreRejected) -> list[Handled]:
+    async def _one_by_one(
+        self, tx: Transaction, events: list[Received], error: StoreRejected
+    ) -> list[Handled]:
         if len(events) == 1:
             return [Handled(events[0], FAILED, code=f"store-{error.code}")]
         handled: list[Handled] = []
@@ -198,7 +207,9 @@ class Turn:
         if ledger.letters:
             await tx.bury(ledger.letters)
         if apart:
-            ledger.endings = Counter({(topic, _apart(topic, end)): n for (topic, end), n in ledger.endings.items()})
+            ledger.endings = Counter(
+                {(topic, _apart(topic, end)): n for (topic, end), n in ledger.endings.items()}
+            )
         if ledger.endings:
             await tx.count(ledger.endings)
 

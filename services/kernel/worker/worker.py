@@ -8,9 +8,9 @@ from schemas.envelope import Envelope
 from schemas.privacy import Event
 from schemas.topics import Topic
 from services.kernel.broker.interface import Message, Record, TopicPartition
+from services.kernel.decision import Outgoing, Timer
 from services.kernel.fanout.rights import Rights
 from services.kernel.storage.interface import OutboxRow, Transaction
-from services.kernel.decision import Outgoing, Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,9 @@ class Worker:
 
     def lane(self, partition: TopicPartition) -> str:
         """Return the lane a partition belongs to."""
-        return str(partition.partition) if self.pattern is None else f"{partition.topic}/{partition.partition}"
+        return (
+            str(partition.partition) if self.pattern is None else f"{partition.topic}/{partition.partition}"
+        )
 
     def anchor(self, lane: str) -> TopicPartition:
         """Return the partition that stands for a lane in the outbox group's offsets."""

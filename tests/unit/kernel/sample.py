@@ -177,7 +177,9 @@ class World:
 
     def echoed(self, order: str) -> list[str]:
         """Return the words published about an order, in log order."""
-        echoes = [Echo.model_validate_json(record.value or b"") for record in self.broker.records(ECHOES.name)]
+        echoes = [
+            Echo.model_validate_json(record.value or b"") for record in self.broker.records(ECHOES.name)
+        ]
         return [echo.word for echo in echoes if echo.order == order]
 
 
