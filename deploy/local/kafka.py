@@ -85,8 +85,9 @@ class Kafka:
         )  # fmt: skip
         try:
             subprocess.run(
-                [self._java, f"@{arguments}"], check=True, capture_output=True, env={}, cwd=self.layout.root
-            )
+                [self._java, f"@{arguments}"], check=True, capture_output=True, env={}, cwd=self.layout.root,
+                umask=0o077,
+            )  # fmt: skip
         except subprocess.CalledProcessError as error:
             raise PlatformUnavailable(
                 f"formatting Kafka's log directory failed: exit {error.returncode}"

@@ -117,7 +117,13 @@ class Cluster:
         command = [*(_prefix() if prefix is None else prefix), str(self._binaries / program), *arguments]
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
         done = subprocess.run(
-            command, input=given, capture_output=True, text=True, env=environment, cwd=self.layout.root
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=self.layout.root,
+            umask=0o077,
         )
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]

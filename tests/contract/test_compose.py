@@ -1,0 +1,55 @@
+"""`docker-compose.yml`: generated from the settings of the embedded platform, and accepted by Compose."""
+
+import json
+import subprocess
+
+import yaml
+
+from deploy import compose
+from deploy.settings import PROCESSES
+
+
+def test_the_committed_files_are_what_the_settings_say():
+    """Nobody edits generated files, and nobody forgets to generate them: `make compose`."""
+    assert compose.COMPOSE.read_text("utf-8") == compose.render()
+    assert compose.PROPERTIES.read_text("utf-8") == compose.properties()
+
+
+def test_compose_accepts_the_file(tool):
+    """Only the configuration is checked: there is no engine here that could start it."""
+    docker_compose = tool("docker-compose")
+    done = subprocess.run(
+        [docker_compose, "-f", str(compose.COMPOSE), "config"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(yaml.safe_load(done.stdout)["services"]) == set(compose.document()["services"])
+
+
+def test_every_worker_can_be_scaled():
+    """`--scale orders=3` needs containers without a name and without a port of the host that only one can have."""
+    for process in PROCESSES:
+        service = compose.document()["services"][process.principal]
+        assert "container_name" not in service and "hostname" not in service
+        assert all(port.startswith("127.0.0.1::") for port in service.get("ports", ()))
+        assert "LETHE_INSTANCE" not in service["environment"]
+
+
+def test_a_container_gets_the_secrets_of_its_own_principal_only():
+    """One volume per principal; only the two that set the platform up see all of them."""
+    for name, service in compose.document()["services"].items():
+        mounted = {each.split(":")[0] for each in service["volumes"] if each.startswith("secrets-")}
+        assert mounted == {f"secrets-{name}"} or name in ("secrets", "access")
+
+
+def test_only_the_keyring_reaches_the_keyring_database():
+    """The keys' database is on a network of its own."""
+    services = compose.document()["services"]
+    inside = {name for name, service in services.items() if "keyring-store" in service.get("networks", ())}
+    assert inside == {"postgres-keyring", "keyring", "access"}
+
+
+def test_no_secret_is_in_the_file():
+    """Passwords are made at the first start, in volumes; the environment names places only."""
+    text = json.dumps(compose.document())
+    assert "jaas" not in text and "password=" not in text
+    assert "jaas" not in compose.properties()
