@@ -5,9 +5,9 @@ import sys
 
 import typer
 
-from services.cli import dead_letters, exits, keys, output, platform, topics
+from services.cli import dead_letters, erasures, exits, keys, output, platform, publish, storefronts, topics
 
-GROUPS = (platform, topics, keys, dead_letters)
+GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures)
 """Modules with a function `register(app)` that adds their verbs."""
 
 

@@ -35,7 +35,7 @@ class Request:
     state: str = RECEIVED
     round: int = 0
     joined: str | None = None
-    """The earlier request of the same person that this one waits for."""
+    """The earlier request of the same person that this one joined: its progress and certificate stand for both."""
     missing: tuple[str, ...] = ()
     missing_since: datetime | None = None
     kept: tuple[Kept, ...] = ()

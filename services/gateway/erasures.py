@@ -1,7 +1,7 @@
 """A customer's wish to be forgotten, as the storefront brings it: take it in, tell how far it is (R3)."""
 
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import orjson
@@ -86,6 +86,14 @@ class Erasures:
             raise Refusal(Code.STORE_UNAVAILABLE) from None
 
     async def _found(self, storefront: str, request: str) -> Request:
+        """Return a request as it stands; one that joined an earlier one stands where that one does."""
+        found = await self._row(storefront, request)
+        if found.joined is None:
+            return found
+        first = await self._row(storefront, found.joined)
+        return replace(first, id=found.id, joined=first.id)
+
+    async def _row(self, storefront: str, request: str) -> Request:
         try:
             found = await self._desk.find(request)
         except StoreUnavailable:

@@ -114,10 +114,10 @@ def read_body(body: bytes) -> tuple[bool, Iterator[Submission | Reason]]:
     return False, (_read(each, None) for each in content)
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes, most_bytes: int = BODY_BYTES) -> Any:
     """Return the JSON of a body; raise `Refusal` (400) for what is ambiguous or no JSON."""
     try:
-        return parse(body, BODY_BYTES)
+        return parse(body, most_bytes)
     except ContractError as error:
         refusal = Refusal(error.code, status=400)
     raise refusal

@@ -219,6 +219,20 @@ async def test_the_newest_certificate_is_handed_out(room: Room) -> None:
     ] == f"{told['status_url']}/certificate"
 
 
+async def test_a_request_that_joined_an_earlier_one_stands_where_that_one_does(room: Room) -> None:
+    subject = random_id()
+    first, second = await ask(room, subject=subject), await ask(room, subject=subject)
+    await fold(
+        room,
+        progressed(second["request"], RequestState.FANNED_OUT, joined=first["request"]),
+        CertificateIssued(request=first["request"], round=1, certificate="a.b.c"),
+        progressed(first["request"], RequestState.CERTIFIED),
+    )
+    told = (await room.get(second["status_url"])).json()
+    assert (told["id"], told["state"], told["joined"]) == (second["request"], "certified", first["request"])
+    assert (await room.get(f"{second['status_url']}/certificate")).text == "a.b.c"
+
+
 async def test_only_the_storefront_that_asked_is_told(room: Room) -> None:
     told = await ask(room, subject=random_id())
     for path in (told["status_url"], f"{told['status_url']}/certificate", f"/v1/erasures/{random_id()}"):
