@@ -60,7 +60,7 @@ def digest_of(kids: Iterable[str]) -> str:
 def commitment_of(salt: str, subject: str) -> str:
     """Return what a request says instead of its subject: SHA-256 of `<salt>.<subject>`, unpadded base64url.
 
-    The salt is 32 random bytes in lower-case hexadecimal, known to the requester alone; who lacks it cannot
+    The salt is 16 or 32 random bytes in lower-case hexadecimal, known to the requester alone; who lacks it cannot
     try out subject ids against a certificate.
     """
     return _base64url(hashlib.sha256(f"{salt}.{subject}".encode("ascii")).digest())

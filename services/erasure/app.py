@@ -1,7 +1,5 @@
 """The erasure worker, composed in one place."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ from schemas.erasure import ErasureEvent
 from services.erasure.certifying import signed_by
 from services.erasure.domain import AnswersDue, Rules, decide
 from services.erasure.metering import Watch, metered
+from services.erasure.registry import registry_version
 from services.erasure.rounds import KEYRING, Erasure
 from services.erasure.settings import Settings
 from services.erasure.signing import Signer
@@ -64,19 +63,3 @@ async def run(settings: WorkerSettings) -> None:
 def state_key(_event: ErasureEvent, subject: str) -> str:
     """Return what a decision is about: everything of one subject."""
     return subject
-
-
-def registry_version() -> str:
-    """Return the SHA-256 over owners and access matrix: who was to be asked, and who could have held anything."""
-    matrix = [
-        (
-            topic.name,
-            sorted(event.type for event in topic.events),
-            sorted(topic.writers),
-            sorted(topic.readers),
-        )
-        for topic in topics.TOPICS
-    ]
-    opens = {principal: sorted(categories) for principal, categories in topics.OPENS.items()}
-    text = json.dumps([topics.OWNERS, matrix, opens], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -68,9 +68,7 @@ class KeyringPart(Part):
     statement: SignedStatement
     """The keyring's own signed statement of this round, whole; signed with a key of its own."""
     destroyed: Count
-    """Keys destroyed in this round, as the statement says."""
-    destroyed_before: Count
-    """Keys destroyed in earlier rounds of the request, as their statements said."""
+    """Keys of the subject destroyed so far, all rounds together, as the statement says."""
     keks_pending: Annotated[tuple[PendingKek, ...], Field(strict=False), Clear("classified field by field")]
     """KEK versions that could unwrap a stale copy of a destroyed key until they are destroyed themselves."""
 

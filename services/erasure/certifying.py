@@ -45,7 +45,6 @@ def contents(erasure: Erasure, at: datetime, registry: str, owners: tuple[str, .
         keyring=KeyringPart(
             statement=erasure.keys.statement,
             destroyed=erasure.keys.destroyed,
-            destroyed_before=erasure.destroyed_before,
             keks_pending=statement.keks_pending,
         ),
         owners=tuple(_owner(answer) for answer in answers),

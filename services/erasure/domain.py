@@ -48,7 +48,7 @@ from services.erasure.statement import disagreement
 from services.kernel.decision import Decision, Given, Outgoing, Timer
 from services.kernel.errors import RejectedRecord
 
-MOST_JOINED = 200
+MOST_JOINED = 50
 """Further requests for the same subject are refused: a certificate names every request that it answers."""
 
 
@@ -121,7 +121,7 @@ class _Step:
 
     def join(self, erasure: Erasure, event: ErasureRequested) -> Decision[Erasure]:
         """Answer a later request with the first one's progress; ask all again where an answer was doubted."""
-        if erasure.knows(event.request):
+        if event.request in erasure.requests:
             return Decision(erasure)
         if event.storefront != erasure.storefront:
             raise RejectedRecord(code="subject-foreign")
@@ -130,14 +130,11 @@ class _Step:
         newcomer = Joined(request=event.request, commitment=event.commitment)
         erasure = erasure.model_copy(update={"joined": (*erasure.joined, newcomer)})
         if any(owed.doubt for owed in erasure.owed):
-            decision = self._ask_keyring(opened(erasure, self.at, self.rules.patience))
-        elif erasure.owed:
-            decision = Decision(erasure)
-        else:
-            # Whoever asked second holds another salt, so the certificate must name that commitment too.
-            decision = self._certify(erasure)
-        progress = self._progress(decision.state, request=event.request, joined=erasure.request)
-        return Decision(decision.state, (*decision.outgoing, progress), decision.timers)
+            return self._ask_keyring(opened(erasure, self.at, self.rules.patience))
+        if erasure.owed:
+            return Decision(erasure, (self._progress(erasure, event.request),))
+        # Whoever asked second holds another salt, so the certificate must name that commitment too.
+        return self._certify(erasure)
 
     def fan_out(self, erasure: Erasure, event: KeysDestroyed) -> Decision[Erasure]:
         if event.round > erasure.round:
@@ -158,7 +155,7 @@ class _Step:
             return self._certify(erasure)
         command = Erase(request=erasure.request, round=erasure.round, but=erasure.held)
         return Decision(
-            erasure, (self._command(command), self._progress(erasure)), (self._answers_due(erasure),)
+            erasure, (self._command(command), *self._tell(erasure)), (self._answers_due(erasure),)
         )
 
     def take(self, erasure: Erasure, receipt: Receipt) -> Decision[Erasure]:
@@ -177,7 +174,7 @@ class _Step:
         if code := doubt(erasure, receipt):
             return self._announce(erasure, doubted(erasure, receipt.owner, code))
         erasure = answered(erasure, receipt)
-        return Decision(erasure, (self._progress(erasure),)) if erasure.owed else self._certify(erasure)
+        return Decision(erasure, self._tell(erasure)) if erasure.owed else self._certify(erasure)
 
     def end_ground(self, erasure: Erasure, event: GroundEnded) -> Decision[Erasure]:
         """Open the next round, unless the keyring has yet to answer this one: its answer will know."""
@@ -201,25 +198,32 @@ class _Step:
         return self._announce(erasure, overdue(erasure, self.at, self.rules.patience))
 
     def _announce(self, before: Erasure, after: Erasure) -> Decision[Erasure]:
-        return Decision(after, (self._progress(after),)) if after != before else Decision(before)
+        return Decision(after, self._tell(after)) if after != before else Decision(before)
 
     def _ask_keyring(self, erasure: Erasure) -> Decision[Erasure]:
         command = Destroy(request=erasure.request, round=erasure.round)
         return Decision(
-            erasure, (self._command(command), self._progress(erasure)), (self._answers_due(erasure),)
+            erasure, (self._command(command), *self._tell(erasure)), (self._answers_due(erasure),)
         )
 
     def _certify(self, erasure: Erasure) -> Decision[Erasure]:
         signed = self.rules.sign(contents(erasure, self.at, self.rules.registry, self.rules.owners))
-        issued = CertificateIssued(request=erasure.request, round=erasure.round, certificate=signed)
         certified = erasure.model_copy(update={"certificate": fingerprint(signed)})
-        return Decision(certified, (self._publish(issued), self._progress(certified)))
+        issued = (
+            self._publish(CertificateIssued(request=request, round=erasure.round, certificate=signed))
+            for request in erasure.requests
+        )
+        return Decision(certified, (*issued, *self._tell(certified)))
 
-    def _progress(self, erasure: Erasure, request: str = "", joined: str | None = None) -> Outgoing:
+    def _tell(self, erasure: Erasure) -> tuple[Outgoing, ...]:
+        """Say where it stands, under the id of every request that it answers."""
+        return tuple(self._progress(erasure, request) for request in erasure.requests)
+
+    def _progress(self, erasure: Erasure, request: str) -> Outgoing:
         return self._publish(
             RequestProgressed(
-                request=request or erasure.request,
-                joined=joined,
+                request=request,
+                joined=erasure.request if request != erasure.request else None,
                 state=erasure.state,
                 round=erasure.round,
                 missing=erasure.missing,

@@ -91,8 +91,6 @@ class Erasure(LedgerPart):
     owed: tuple[Owed, ...] = ()
     keys: Keys | None = None
     """None until the keyring has answered the current round."""
-    destroyed_before: int = 0
-    """Keys destroyed in earlier rounds."""
     held: tuple[Held, ...] = ()
     ended: frozenset[str] = frozenset()
     """Pairs whose ground has ended; each can only end once."""
@@ -111,6 +109,11 @@ class Erasure(LedgerPart):
         return RequestState.FANNED_OUT if self.owed else RequestState.CERTIFIED
 
     @property
+    def requests(self) -> tuple[str, ...]:
+        """Every request that this one answers for, the first one first."""
+        return (self.request, *(joined.request for joined in self.joined))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Who owes an answer."""
         return tuple(owed.owner for owed in self.owed)
@@ -124,19 +127,13 @@ class Erasure(LedgerPart):
         """Return what an owner answered last, None when it never did."""
         return next((answer for answer in self.answers if answer.owner == owner), None)
 
-    def knows(self, request: str) -> bool:
-        """Say whether a request is this one or has joined it."""
-        return request == self.request or any(joined.request == request for joined in self.joined)
-
 
 def opened(erasure: Erasure, at: datetime, patience: timedelta) -> Erasure:
     """Return the next round, waiting for the keyring; who has not answered the last one still owes."""
-    before = erasure.keys.destroyed if erasure.keys else 0
     return erasure.model_copy(
         update={
             "round": erasure.round + 1,
             "keys": None,
-            "destroyed_before": erasure.destroyed_before + before,
             "owed": asked(erasure, (KEYRING, *erasure.missing), at, patience),
         }
     )

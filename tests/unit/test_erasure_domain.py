@@ -167,7 +167,6 @@ def test_asking_again_asks_an_unbelieved_owner_again():
     ledger.fold(receipt(FIRST, 2, "carriers", erased=0))
     ledger.fold(receipt(FIRST, 2, "orders", erased=3))
     assert ledger.state.state is RequestState.CERTIFIED
-    assert last(ledger).keyring.destroyed_before == 2
 
 
 def test_the_end_of_a_ground_opens_the_next_round_and_supersedes_the_certificate():
@@ -209,10 +208,30 @@ def test_a_second_request_joins_the_first_and_is_named_on_the_certificate():
 def test_a_request_after_certification_gets_a_certificate_that_names_it():
     """The same round, superseding the earlier certificate."""
     ledger = certified()
-    issued, progress, joined = ledger.fold(requested(2))
-    assert issued.request == FIRST and issued.round == 1
+    issued, again, progress, joined = ledger.fold(requested(2))
+    assert (issued.request, again.request) == (FIRST, requested(2).request) and issued.round == 1
+    assert issued.certificate == again.certificate
     assert progress.request == FIRST and joined.joined == FIRST and joined.state is RequestState.CERTIFIED
     assert last(ledger).joined and last(ledger).supersedes
+
+
+def test_a_joined_request_hears_of_every_later_state():
+    """Whoever asked second can follow it under an id of their own."""
+    ledger = fanned_out()
+    ledger.fold(requested(2))
+    for owner in RULES.owners:
+        ledger.fold(receipt(FIRST, 1, owner))
+    told = [event.state.value for event in ledger.progress if event.request == requested(2).request]
+    assert told == ["fanned-out", "fanned-out", "certified"]
+    assert {each.request for each in ledger.certificates} == {FIRST, requested(2).request}
+
+
+def test_requests_for_one_subject_are_bounded():
+    """A certificate names every request that it answers, so there must be an end to them."""
+    ledger = certified()
+    for number in range(2, 60):
+        ledger.fold(requested(number))
+    assert len(ledger.state.joined) == 50
 
 
 def test_a_request_joins_only_for_its_own_storefront():

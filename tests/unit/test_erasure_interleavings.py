@@ -95,7 +95,7 @@ class Erasing(RuleBasedStateMachine):
             elif isinstance(event, Erase):
                 for owner in self.owners:
                     owner.commands.append(event)
-            elif isinstance(event, CertificateIssued):
+            elif isinstance(event, CertificateIssued) and event.request == self.ledger.state.request:
                 self.check(event)
 
     def check(self, issued: CertificateIssued) -> None:
