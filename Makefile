@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup test check format lint types imports demo compose lock audit clean
+.PHONY: setup test forget-outcomes check format lint types imports demo compose lock audit clean
 
 setup: $(READY)
 	@$(BIN)/python -m deploy.local.jars
@@ -20,8 +20,13 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 # The whole tree; what fails fastest comes first.
-test: check
+test: forget-outcomes check
 	$(BIN)/python -m pytest $(wildcard tests/contract tests/integration tests/acceptance tests/faults)
+	$(BIN)/python -m tests.promises
+
+# What earlier runs passed shows nothing about this one.
+forget-outcomes:
+	@rm -f build/outcomes.json
 
 # What to run before every commit: no network, no platform.
 check: setup format lint types imports

@@ -4,4 +4,4 @@
 # "AST constructor recursion depth mismatch" (python/cpython issue 106905).
 import hypothesis  # noqa: F401
 
-pytest_plugins = ["tests.fixtures.platform", "tests.fixtures.tools"]
+pytest_plugins = ["tests.fixtures.platform", "tests.fixtures.tools", "tests.fixtures.outcomes"]
