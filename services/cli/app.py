@@ -5,9 +5,20 @@ import sys
 
 import typer
 
-from services.cli import dead_letters, erasures, exits, keys, output, platform, publish, storefronts, topics
+from services.cli import (
+    dead_letters,
+    erasures,
+    exits,
+    keys,
+    output,
+    platform,
+    publish,
+    storefronts,
+    topics,
+    verify,
+)
 
-GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures)
+GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify)
 """Modules with a function `register(app)` that adds their verbs."""
 
 
