@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from services.kernel.errors import ConfigurationError
 
-Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+# Quoted: the driver's classes take a type argument in its stubs only.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 KERNEL = Path(__file__).with_name("migrations")
 _LOCK = int.from_bytes(hashlib.sha256(b"lethe migrations").digest()[:7])
 
