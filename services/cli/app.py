@@ -11,14 +11,16 @@ from services.cli import (
     exits,
     keys,
     output,
+    partners,
     platform,
     publish,
+    show,
     storefronts,
     topics,
     verify,
 )
 
-GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify)
+GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, show, partners)
 """Modules with a function `register(app)` that adds their verbs."""
 
 
