@@ -25,7 +25,20 @@ from services.kernel.errors import RejectedRecord
 
 T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="Id of the partner, such as swift.", metavar="ID")]
-File = Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True)]
+KeyFile = Annotated[
+    Path,
+    typer.Option(
+        "--key",
+        help="The partner's public key, a JWK (P-256 or X25519).",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+    ),
+]
+AgreementFile = Annotated[
+    Path,
+    typer.Option("--agreement", help="What it signed, in JSON.", exists=True, dir_okay=False, readable=True),
+]
 _WHY = {
     "key-private": "this is a private key, which only the partner may have; ask for its public half",
     "key-invalid": "this is no public key: not a JWK, or a point that is not on its curve",
@@ -47,8 +60,8 @@ def register(app: typer.Typer) -> None:
 
 def add(
     name: Name,
-    key: Annotated[File, typer.Option("--key", help="The partner's public key, a JWK (P-256 or X25519).")],
-    agreement: Annotated[File, typer.Option("--agreement", help="What it signed, in JSON.")],
+    key: KeyFile,
+    agreement: AgreementFile,
     state: State = DEFAULT_STATE,
     as_json: AsJson = False,
     dry_run: DryRun = False,
