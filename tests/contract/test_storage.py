@@ -205,6 +205,15 @@ async def test_forgetting_drops_what_is_sealed_and_not_excepted_and_nothing_else
     ]
 
 
+async def test_what_waits_can_be_watched(storage: Storage) -> None:
+    async with storage.transaction("3") as tx:
+        await tx.append([row(), row(BEN)])
+        await tx.bury([letter(1), letter(2), letter(3, topic="others")])
+    backlog = await storage.backlog()
+    assert backlog.outgoing == 2
+    assert dict(backlog.letters) == {"words": 2, "others": 1}
+
+
 async def test_an_owner_remembers_whom_it_stored_for(storage: Storage) -> None:
     async with storage.transaction("3") as tx:
         await tx.remember([ANNA])

@@ -69,6 +69,14 @@ class TimerRow:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Rows that wait: outgoing ones for Kafka, dead letters (parked ones included) for an operator, by topic."""
+
+    outgoing: int
+    letters: Mapping[str, int]
+
+
 class Transaction(Protocol):
     """One batch of one lane, the lane's row locked."""
 
@@ -161,6 +169,9 @@ class Storage(Protocol):
 
     async def waiting(self) -> frozenset[str]:
         """Return lanes that have due timers or letters marked for redrive."""
+
+    async def backlog(self) -> Backlog:
+        """Return what waits in the tables, for people who watch."""
 
     async def endings(self) -> dict[tuple[str, str], int]:
         """Return the (topic, ending) counts of all lanes."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from typing import Any
 
 from services.kernel.broker.interface import TopicPartition
 from services.kernel.errors import LaneLost
-from services.kernel.storage.interface import DeadLetter, OutboxRow, Pairs, TimerRow
+from services.kernel.storage.interface import Backlog, DeadLetter, OutboxRow, Pairs, TimerRow
 
 
 @dataclass
@@ -224,6 +224,10 @@ class MemoryStorage:
             if any(e.id in self.tables.redrives for e in letters)
         }
         return frozenset(due | asked)
+
+    async def backlog(self) -> Backlog:
+        letters = Counter(each.topic for letters in self.tables.letters.values() for each in letters)
+        return Backlog(sum(map(len, self.tables.outbox.values())), letters)
 
     async def endings(self) -> dict[tuple[str, str], int]:
         return dict(self.tables.endings)

@@ -14,7 +14,7 @@ from services.kernel.broker.interface import Headers, TopicPartition
 from services.kernel.errors import LaneLost, StoreRejected, StoreUnavailable
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage import queries
-from services.kernel.storage.interface import DeadLetter, OutboxRow, Pairs, TimerRow
+from services.kernel.storage.interface import Backlog, DeadLetter, OutboxRow, Pairs, TimerRow
 from services.kernel.storage.migrate import KERNEL, Connection, migrate
 
 SQL = queries.beside(__file__)
@@ -225,6 +225,11 @@ class PostgresStorage:
 
     async def waiting(self) -> frozenset[str]:
         return frozenset(row["lane"] for row in await self._fetch(SQL.waiting))
+
+    async def backlog(self) -> Backlog:
+        outgoing = await self._fetch(SQL.outgoing_rows)
+        letters = await self._fetch(SQL.letter_rows)
+        return Backlog(outgoing[0]["count"], {row["topic"]: row["count"] for row in letters})
 
     async def endings(self) -> dict[tuple[str, str], int]:
         return {(row["topic"], row["ending"]): row["count"] for row in await self._fetch(SQL.endings)}

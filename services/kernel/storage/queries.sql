@@ -106,6 +106,12 @@ ON CONFLICT (lane, topic, ending) DO UPDATE SET count = ending.count + excluded.
 -- name: endings
 SELECT topic, ending, sum(count)::bigint AS count FROM ending GROUP BY topic, ending
 
+-- name: outgoing_rows
+SELECT count(*) FROM outbox
+
+-- name: letter_rows
+SELECT topic, count(*) FROM dead_letter GROUP BY topic
+
 -- name: forget
 -- Outgoing rows go where any category sealed inside is not excepted; letters and timers where the scope is not.
 WITH rows AS (

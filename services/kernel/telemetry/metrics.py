@@ -88,10 +88,8 @@ LANES_OWNED = _gauge("lanes_owned", "Lanes assigned to this instance.")
 RETRIES = _counter("retries_total", "Batches rolled back to be tried again, by reason.", "code")
 # A store error of class 22/23 was narrowed down to one key.
 BISECTIONS = _counter("bisections_total", "Batches that were halved to find the row the database refuses.")
-# 1 while the worker refuses to go on dead-lettering a whole topic.
-BREAKER_OPEN = _gauge("breaker_open", "1 while the dead-letter breaker has stopped the worker.")
 # Due timers folded like records.
-TIMERS = _counter("timers_total", "Timers that became due and were folded.", "event")
+TIMERS = _counter("timers_total", "Timers that became due and were folded, by the way they ended.", "ending")
 # Every outgoing event exactly once, so this is also what the platform's own topics receive.
 RELAY_PUBLISHED = _counter("relay_published_total", "Outbox rows published.", "topic")
 # One publishing transaction, begin to commit.

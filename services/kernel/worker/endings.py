@@ -11,6 +11,9 @@ DEAD_LETTERED = "dead-lettered"
 
 ENDINGS = (CONSUMED, REPEATED, SUPPRESSED, DEAD_LETTERED)
 
+REDRIVEN = "redriven-"
+"""Prefix of the endings of redriven records: they had their ending before, so these are no part of the sum."""
+
 # What a handler says of a record that will be dead-lettered, and why.
 REJECTED = "rejected"
 """A rule refuses it; nothing is parked behind it."""

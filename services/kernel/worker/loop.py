@@ -18,6 +18,7 @@ from services.kernel.worker.worker import Worker
 FETCH_SECONDS = 0.2
 TICK_SECONDS = 0.5
 COMMIT_SECONDS = 1.0
+MEASURE_SECONDS = 5.0
 REVOKE_SECONDS = 9.0
 """How long a rebalance waits for batches in hand: longer than a statement may take, shorter than the group waits."""
 _log = log.get("loop")
@@ -56,11 +57,6 @@ class Loop:
         """Whether the group was joined and every lane of ours works and publishes."""
         return self._joined and all(lane.running and lane.published for lane in self._lanes.values())
 
-    @property
-    def lag(self) -> int:
-        """How many fetched records wait."""
-        return sum(lane.waiting for lane in self._lanes.values())
-
     def stop(self) -> None:
         """Ask `run` to finish what is in hand and return."""
         self._stopping.set()
@@ -70,7 +66,7 @@ class Loop:
         await self._until_available(self._know_streams)
         await self._until_available(lambda: self._consumer.start(self))
         fetching = asyncio.create_task(self._fetch_for_ever())
-        others = [asyncio.create_task(each()) for each in (self._tick, self._tell_progress)]
+        others = [asyncio.create_task(each()) for each in (self._tick, self._tell_progress, self._measure)]
         try:
             await self._stopping.wait()
         finally:
@@ -164,8 +160,26 @@ class Loop:
             await self._clock.sleep(COMMIT_SECONDS)
             told = await self._commit(told)
 
+    async def _measure(self) -> None:
+        """Tell those who watch what waits: in the topics, in the outbox, among the dead letters."""
+        while not self._stopping.is_set():
+            await self._clock.sleep(MEASURE_SECONDS)
+            with suppress(RetryableError):
+                positions = self._positions()
+                ends = await self._consumer.ends(positions) if positions else {}
+                for partition, end in ends.items():
+                    lag = metrics.LAG.labels(topic=partition.topic, partition=partition.partition)
+                    lag.set(max(0, end - positions[partition]))
+                backlog = await self._storage.backlog()
+                metrics.OUTBOX_ROWS.set(backlog.outgoing)
+                for topic, count in backlog.letters.items():
+                    metrics.DEAD_LETTER_ROWS.labels(topic=topic).set(count)
+
+    def _positions(self) -> dict[TopicPartition, int]:
+        return {p: offset for lane in list(self._lanes.values()) for p, offset in lane.positions.items()}
+
     async def _commit(self, told: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
-        positions = {p: offset for lane in list(self._lanes.values()) for p, offset in lane.positions.items()}
+        positions = self._positions()
         news = {partition: offset for partition, offset in positions.items() if told.get(partition) != offset}
         try:
             if news:

@@ -14,7 +14,7 @@ from services.kernel.storage.interface import DeadLetter, Storage, TimerRow, Tra
 from services.kernel.telemetry import metrics
 from services.kernel.worker.breaker import Breaker
 from services.kernel.worker.decode import TIMERS_TOPIC, Decoder
-from services.kernel.worker.endings import DEAD_LETTERED, FAILED, PARKED, REJECTED, SUPPRESSED
+from services.kernel.worker.endings import DEAD_LETTERED, FAILED, PARKED, REDRIVEN, REJECTED, SUPPRESSED
 from services.kernel.worker.fanout import obey
 from services.kernel.worker.outgoing import Author
 from services.kernel.worker.worker import Handled, Received, Worker
@@ -223,14 +223,19 @@ class Turn:
     @staticmethod
     def _count(ledger: Ledger) -> None:
         for (topic, ending), count in ledger.endings.items():
-            metrics.RECORDS.labels(topic=topic, ending=ending).inc(count)
+            if topic == TIMERS_TOPIC:
+                metrics.TIMERS.labels(ending=ending).inc(count)
+            elif ending.startswith(REDRIVEN):
+                metrics.REDRIVEN.labels(topic=topic, ending=ending.removeprefix(REDRIVEN)).inc(count)
+            else:
+                metrics.RECORDS.labels(topic=topic, ending=ending).inc(count)
         for letter in ledger.letters:
             metrics.DEAD_LETTERS.labels(topic=letter.topic, code=letter.code).inc()
 
 
 def _apart(topic: str, ending: str) -> str:
     """Redriven records have had their ending; what becomes of them is counted beside the sum, not in it."""
-    return ending if topic == TIMERS_TOPIC else f"redriven-{ending}"
+    return ending if topic == TIMERS_TOPIC else REDRIVEN + ending
 
 
 def _broken(record: Record, error: RejectedRecord) -> DeadLetter:
