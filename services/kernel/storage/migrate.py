@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
-from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
