@@ -19,6 +19,9 @@ from services.keyring.minting import NewKey, Orphaned, adopt, mint
 from services.keyring.opening import Denied, OpenKey, open_keys
 from services.keyring.store import SQL, subject_with_pairs
 
+ADOPTIONS = 5
+"""Tries of a mint while holds make its subjects known first, as a replay after a restore does."""
+
 
 class KeyringService:
     """Mint, open, and tell; on the keyring's own database."""
@@ -31,14 +34,16 @@ class KeyringService:
         self, principal: str, storefront: str, refs: Sequence[KeyRef], subjects: Sequence[str]
     ) -> tuple[list[NewKey | Refused], list[SubjectState]]:
         """Return fresh keys (or refusals) in order, and how the subjects stand; binds unseen ones."""
-        try:
-            keys, states = await self._mint(storefront, refs, subjects)
-        except Orphaned:
-            async with self._transaction() as connection:
-                await adopt(connection, storefront, [*subjects, *(ref.subject for ref in refs)])
-            keys, states = await self._mint(storefront, refs, subjects)
-        _count_mintings(principal, keys)
-        return keys, states
+        for _ in range(ADOPTIONS):
+            try:
+                keys, states = await self._mint(storefront, refs, subjects)
+            except Orphaned:
+                async with self._transaction() as connection:
+                    await adopt(connection, storefront, [*subjects, *(ref.subject for ref in refs)])
+            else:
+                _count_mintings(principal, keys)
+                return keys, states
+        raise RetryableError("subjects-orphaned")
 
     async def open(
         self, principal: str, purpose: Purpose, categories: frozenset[Category], kids: Sequence[str]
