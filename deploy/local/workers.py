@@ -79,13 +79,15 @@ def launch_of(
     cluster_port = identity.ports[f"postgres-{process.cluster}"]
     at = Addresses(f"{LOOPBACK}:{identity.ports['kafka']}", LOOPBACK, cluster_port, keyring_url(identity))
     chosen_settings = identity.settings.get(process.principal, {})
+    # The gateway publishes the keys that verify certificates.
+    public = {"certificate_keys": str(layout.client / "keys.jwks")} if process.principal == "gateway" else {}
     environment = worker_environment(
         process, instance, at,
         secrets=str(secrets.folder(process.principal)),
         health_port=chosen["health"],
         http=(LOOPBACK, chosen["http"]) if process.serves_http else None,
         keks=str(layout.keks),
-        more={"session_timeout_seconds": str(LOCAL_SESSION_TIMEOUT_SECONDS), **chosen_settings},
+        more={"session_timeout_seconds": str(LOCAL_SESSION_TIMEOUT_SECONDS), **public, **chosen_settings},
     )  # fmt: skip
     return Launch(instance, (sys.executable, "-m", process.module), environment, chosen)
 

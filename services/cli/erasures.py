@@ -155,7 +155,7 @@ def _story(found: Mapping[str, Any]) -> str:
     if found["missing"]:
         lines.append(f"missing {', '.join(found['missing'])}, asked {found['missing_since']}")
     if found["unreadable_at"]:
-        lines.append(f"unreadable since {found['unreadable_at']}, but for what is kept")
+        lines.append(f"unreadable from {found['unreadable_at']} on, but for what is kept")
     lines += [
         f"kept    {each['category']} of {each['scopes']} order(s): {each['ground']}"
         + (f" until {each['until']}" if each["until"] else "")
