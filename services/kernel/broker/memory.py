@@ -29,6 +29,8 @@ class Group:
 
     members: dict[str, "MemoryConsumer"] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    rebalancing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One rebalance at a time, as with a coordinator: who joins meanwhile waits for the next."""
 
 
 class MemoryBroker:
@@ -109,13 +111,15 @@ class MemoryConsumer:
     async def start(self, listener: Listener) -> None:
         self._broker.refuse_when_away()
         self._listener = listener
-        self._group.members[self.name] = self
-        await self._rebalance()
+        async with self._group.rebalancing:
+            self._group.members[self.name] = self
+            await self._rebalance()
 
     async def stop(self) -> None:
-        self._group.members.pop(self.name, None)
-        self._positions = {}
-        await self._rebalance()
+        async with self._group.rebalancing:
+            self._group.members.pop(self.name, None)
+            self._positions = {}
+            await self._rebalance()
 
     async def _rebalance(self) -> None:
         members = self._group.members

@@ -33,14 +33,21 @@ class Relay:
         """
         await self.stop()
         self._producer = self._broker.outbox(self._worker.name, self._worker.anchor(self._lane))
-        position = await self._producer.start()
+        try:
+            await self._forget_published(await self._producer.start())
+        except BaseException:
+            # A producer that has fenced, beside a table that still holds what is on Kafka, would publish it twice.
+            await self.stop()
+            raise
+        await self.publish()
+
+    async def _forget_published(self, position: int) -> None:
         last = await self._storage.last_number(self._lane)
         if last < position:
             if not self._restored:
                 raise ConfigurationError("database-restored", lane=self._lane)
             await self._storage.raise_number(self._lane, position)
         await self._storage.published(self._lane, position)
-        await self.publish()
 
     async def publish(self) -> None:
         """Publish until the table is empty. On any error the producer is spent: `start` again."""
