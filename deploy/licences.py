@@ -89,9 +89,10 @@ def _licence(told: metadata.PackageMetadata) -> str:
     classifiers = [
         line.rpartition(" :: ")[2] for line in told.get_all("Classifier") or () if "License ::" in line
     ]
-    written = (told.get("License") or "").splitlines()
+    fields = {name: told[name] for name in ("License", "License-Expression") if name in told}
+    written = fields.get("License", "").splitlines()
     short = written[0] if written and len(written[0]) < 40 and len(written) == 1 else ""
-    return told.get("License-Expression") or short or ", ".join(classifiers) or "not stated"
+    return fields.get("License-Expression") or short or ", ".join(classifiers) or "not stated"
 
 
 if __name__ == "__main__":
