@@ -15,7 +15,7 @@ from deploy.local.postgres import Cluster
 from deploy.local.processes import Launch, Running
 from deploy.local.secrets import Secrets
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 20
 PORTS: Mapping[str, tuple[str, ...]] = {
     KAFKA: ("kafka", "kafka-controller"),

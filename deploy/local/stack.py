@@ -167,7 +167,7 @@ def start(
     """Bring a platform up and return it when everything is ready; a running one is only repaired.
 
     `only` names the workers to start (none: just Kafka and PostgreSQL); all that exist if it is not given.
-    `settings` are kept per worker. Raises `PlatformRefused` and `PlatformUnavailable`.
+    `settings` are kept per worker; an empty one is forgotten again. Raises `PlatformRefused` and `PlatformUnavailable`.
     """
     layout = Layout.at(state)
     layout.create()
@@ -261,7 +261,12 @@ def _choose_worker_ports(wanted: Iterable[WorkerProcess], layout: Layout, identi
 
 
 def _with_settings(identity: Identity, settings: Mapping[str, Mapping[str, str]]) -> Identity:
-    merged = {name: {**identity.settings.get(name, {}), **chosen} for name, chosen in settings.items()}
+    merged = {
+        name: {
+            field: value for field, value in {**identity.settings.get(name, {}), **chosen}.items() if value
+        }
+        for name, chosen in settings.items()
+    }
     return replace(identity, settings={**identity.settings, **merged})
 
 

@@ -14,7 +14,10 @@ from services.cli.options import DEFAULT_STATE, AsJson, DryRun, State
 
 Workers = Annotated[list[str] | None, typer.Argument(help="Only these workers.", metavar="[WORKER]...")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="WORKER.FIELD=VALUE", help="A worker's setting, kept.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="WORKER.FIELD=VALUE", help="A worker's setting, kept; an empty value forgets it."
+    ),
 ]
 
 

@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from deploy.local import processes, stack
 from deploy.local.errors import PlatformUnavailable
 from deploy.local.layout import Layout
 from schemas.topics import OPERATOR, TOPICS, WORKERS
+from tests.fixtures.platform import temporary_state
 
 LETHE = (sys.executable, "-m", "services.cli")
 INFRASTRUCTURE = ("kafka", "postgres-data", "postgres-keyring")
@@ -73,13 +72,8 @@ class Watch:
 @pytest.fixture(scope="module")
 def own() -> Iterator[tuple[Path, Watch]]:
     """A platform that only this module uses, and may ill-treat; started as a person starts it, while being watched."""
-    folder = Path(tempfile.mkdtemp(prefix="lethe-test-"))
-    state = folder / "state"
-    try:
+    with temporary_state() as state:
         yield state, Watch.while_(lambda: lethe(state, "up", "--no-workers"))
-    finally:
-        stack.stop(state)
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -222,17 +216,24 @@ def test_an_ordinary_user_needs_nothing_but_a_directory():
     # The interpreter of this checkout may lie in root's home: let the user read it, and nothing more.
     readable = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     prefix = ("setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", *readable)
-    folder = Path(tempfile.mkdtemp(prefix="lethe-test-"))
-    os.chown(folder, nobody, nobody)
-    state = folder / "state"
-    try:
+    with temporary_state() as state:
+        os.chown(state.parent, nobody, nobody)
         lethe(state, "up", "--no-workers", prefix=prefix)
         owners = {psutil.Process(pid).uids().real for pid in pids(state).values()}
         assert owners == {nobody}
         lethe(state, "down", prefix=prefix)
         places = ("/tmp", "/var/tmp", "/dev/shm", "/run", str(Path.home()), str(Path(__file__).parents[2]))
-        search = ["find", *places, "-xdev", "-user", str(nobody), "-not", "-path", f"{folder}*"]
+        search = [
+            "find",
+            *places,
+            "-xdev",
+            "-user",
+            str(nobody),
+            "-not",
+            "-path",
+            str(state.parent),
+            "-not",
+            "-path",
+            f"{state}*",
+        ]
         assert subprocess.run(search, capture_output=True, text=True).stdout == ""
-    finally:
-        stack.stop(state)
-        shutil.rmtree(folder)

@@ -170,15 +170,15 @@ def test_no_topic_appears_by_being_asked_for(platform):
 def test_plan_finds_what_somebody_changed_and_apply_mends_it(platform):
     """A right too many, a right too few, a topic too long kept: back to the matrix (T2, T3)."""
     admin = platform.admin
-    stray = Grant("carriers", "READ", "TOPIC", "orders")
-    missing = Grant("orders", "READ", "TOPIC", "orders")
+    stray = Grant("carriers", "READ", "TOPIC", "certificates")
+    missing = Grant(OPERATOR, "DESCRIBE", "GROUP", "*")
     admin.grant([stray])
     admin.remove_grants([missing])
-    admin.configure({"orders": {"retention.ms": "1"}})
+    admin.configure({"erasure.requests": {"segment.ms": "3600000"}})
     plan = admin.plan()
     assert (plan.grant, plan.revoke) == ((missing,), (stray,))
-    assert [name for name, _ in plan.configure] == ["orders"]
-    assert any("revoke carriers: READ TOPIC orders" in line for line in plan.lines())
+    assert [name for name, _ in plan.configure] == ["erasure.requests"]
+    assert any("revoke carriers: READ TOPIC certificates" in line for line in plan.lines())
     admin.apply(plan, {})
     assert not admin.plan() and grants_for() <= admin.grants()
 
