@@ -14,13 +14,14 @@ from services.cli import (
     partners,
     platform,
     publish,
+    scan,
     show,
     storefronts,
     topics,
     verify,
 )
 
-GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, show, partners)
+GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, scan, show, partners)
 """Modules with a function `register(app)` that adds their verbs."""
 
 
