@@ -6,6 +6,7 @@ from pathlib import Path
 from schemas import topics
 from services.dispatch.events import TIMERS
 from services.dispatch.labels import Labels
+from services.dispatch.metering import Watch
 from services.dispatch.rights import DispatchRights
 from services.dispatch.settings import Settings
 from services.dispatch.shipments import OWNER, Shipments
@@ -49,11 +50,13 @@ async def run(settings: WorkerSettings) -> None:
     assert isinstance(settings, Settings)
     keyring = HttpKeyring(settings.keyring_url, settings.keyring_token)
     workers = build(settings, PostgresShipments(), keyring)
+    storage = PostgresStorage(settings, [MIGRATIONS])
+    watch = Watch(lambda: storage.pool)
 
     async def compose(_broker: Broker, _storage: Storage) -> tuple[Sequence[Worker], Sequence[Part]]:
-        return workers, ()
+        return workers, (watch,)
 
     try:
-        await serve(settings, PostgresStorage(settings, [MIGRATIONS]), compose)
+        await serve(settings, storage, compose)
     finally:
         await keyring.close()

@@ -48,6 +48,11 @@ GROUP BY subject, request, partner ORDER BY subject, partner
 SELECT partner, code, count(*) AS shipments FROM shipment WHERE stage = 'held' GROUP BY partner, code
 ORDER BY partner, code
 
+-- name: attention
+SELECT partner, count(*) FILTER (WHERE stage = 'held') AS held,
+    count(*) FILTER (WHERE stage = 'revoked' AND due_at < now()) AS overdue
+FROM shipment WHERE stage IN ('held', 'revoked') GROUP BY partner
+
 -- name: add_partner
 INSERT INTO partner (partner_id, public_key) VALUES ($1, $2)
 ON CONFLICT (partner_id) DO UPDATE SET public_key = excluded.public_key, revoked_at = NULL

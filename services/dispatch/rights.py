@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from schemas.erasure import Held
 from schemas.privacy import Category
 from services.dispatch.domain import UNSEEN, Shipment, Stage, Terms, erase
+from services.dispatch.metering import count_revocations
 from services.dispatch.store import ShipmentStore
 from services.kernel.decision import Decision, Timer
 from services.kernel.fanout.rights import Erasing, Outcome
@@ -28,6 +29,8 @@ class DispatchRights:
             if row.order not in kept
         }
         await self._carry_out(tx, decided)
+        outgoing = tuple(each for decision in decided.values() for each in decision.outgoing)
+        count_revocations(outgoing)
         words = (await self._store.words(tx, [erasing.subject])).get(erasing.subject)
         return Outcome(
             erased=sum(each.state is None for each in decided.values()),
@@ -36,7 +39,7 @@ class DispatchRights:
             ),
             retained=tuple(held for held in erasing.but if _still_here(held, kept)),
             partners=words.partners if words else (),
-            outgoing=tuple(each for decision in decided.values() for each in decision.outgoing),
+            outgoing=outgoing,
         )
 
     async def _carry_out(self, tx: Transaction, decided: Mapping[str, Decision[Shipment | None]]) -> None:

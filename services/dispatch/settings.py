@@ -16,7 +16,7 @@ class Settings(WorkerSettings):
     """How long a partner has to acknowledge that it erased its copy."""
     revoke_again_hours: float = Field(default=48.0, gt=0, lt=PARTNER_LOG / timedelta(hours=1))
     """How soon an unacknowledged revocation is sent again: before Kafka drops it."""
-    retry_held_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    retry_held_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How soon a held shipment looks for an agreement again."""
 
     @property

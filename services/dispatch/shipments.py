@@ -12,6 +12,7 @@ from schemas.shipments import ShipmentRequested
 from schemas.topics import RECEIPTS
 from services.dispatch.domain import Terms, decide
 from services.dispatch.events import AgreementEnded, ShipmentRetried
+from services.dispatch.metering import count_revocations
 from services.dispatch.store import ShipmentStore
 from services.kernel.decision import Outgoing
 from services.kernel.storage.interface import Transaction
@@ -44,7 +45,7 @@ class Shipments:
         fold = Fold[Any](partial(decide, self._terms, registry), self._store, self.key, self._policy)
         folded = iter(await fold.handle(tx, [each for each in batch if id(each) not in late]))
         handled = [Handled(each, SUPPRESSED) if id(each) in late else next(folded) for each in batch]
-        await self._count_held(tx, handled)
+        count_revocations(outgoing for each in handled for outgoing in each.outgoing)
         return await self._with_acknowledgements(tx, handled)
 
     async def _without_ground(self, tx: Transaction, batch: Sequence[Received]) -> set[int]:
@@ -60,11 +61,6 @@ class Shipments:
             for each in requests
             if each.subject in erased and (each.key, str(Category.LOGISTICS)) not in erased[each.subject]
         }
-
-    async def _count_held(self, tx: Transaction, handled: Sequence[Handled]) -> None:
-        if any(isinstance(timer.event, ShipmentRetried) for each in handled for timer in each.timers):
-            for partner, count in (await self._store.held(tx)).items():
-                metrics.PARTNER_HELD.labels(partner=partner).set(count)
 
     async def _with_acknowledgements(self, tx: Transaction, handled: list[Handled]) -> list[Handled]:
         """Add, for erased people, what their partners have now acknowledged, to the last word of each."""

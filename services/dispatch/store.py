@@ -50,9 +50,6 @@ class ShipmentStore(Protocol):
     async def words(self, tx: Transaction, subjects: Sequence[str]) -> dict[str, Word]:
         """Return what partners were told and said about those of these people who are erased."""
 
-    async def held(self, tx: Transaction) -> dict[str, int]:
-        """Return how many shipments are held back, per partner."""
-
 
 class PostgresShipments:
     """The rows in the worker's own schema."""
@@ -86,12 +83,6 @@ class PostgresShipments:
             before = said.get(row["subject"], Word(row["request"], ()))
             said[row["subject"]] = Word(row["request"], (*before.partners, PartnerCopy(**fields)))
         return said
-
-    async def held(self, tx: Transaction) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for row in await tx.connection.fetch(SQL.held):
-            counts[row["partner"]] = counts.get(row["partner"], 0) + row["shipments"]
-        return counts
 
 
 class MemoryShipments:
@@ -137,13 +128,6 @@ class MemoryShipments:
             for subject in subjects
             if (erased := [each for each in await self.of_subject(tx, subject) if each.request])
         }
-
-    async def held(self, tx: Transaction) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for row in self._rows(tx).values():
-            if row.stage is Stage.HELD:
-                counts[row.partner] = counts.get(row.partner, 0) + 1
-        return counts
 
     @staticmethod
     def _rows(tx: Transaction) -> dict[str, Shipment]:

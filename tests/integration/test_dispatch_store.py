@@ -15,6 +15,7 @@ from services.dispatch.agreements import Agreement
 from services.dispatch.app import MIGRATIONS
 from services.dispatch.domain import Copy, Partner, Shipment, Stage, Terms
 from services.dispatch.events import AcknowledgementMissed, AgreementEnded, ShipmentRetried
+from services.dispatch.metering import Watch
 from services.dispatch.partners import Partners
 from services.dispatch.rights import DispatchRights
 from services.dispatch.settings import Settings
@@ -24,6 +25,7 @@ from services.kernel.fanout.rights import Erasing
 from services.kernel.storage.interface import TimerRow
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
+from services.kernel.telemetry import metrics
 
 ANNA, BEN, REQUEST = "a" * 32, "b" * 32, "e" * 32
 HOUR = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -129,9 +131,24 @@ async def test_a_forgotten_reference_leads_to_nobody_and_is_still_known(rows):
     assert await ask(rows, "copies", [reference]) == {reference: Copy(reference, "swift")}
 
 
-async def test_held_shipments_are_counted_per_partner(rows):
-    await save(rows, shipment(1, Stage.HELD), shipment(2, Stage.HELD, BEN), shipment(3))
-    assert await ask(rows, "held") == {"swift": 2}
+async def test_what_somebody_should_look_at_shows_as_a_number_and_goes_again(real):
+    storage, _ = real
+    watch = Watch(lambda: storage.pool)
+
+    def seen():
+        gauges = metrics.PARTNER_HELD, metrics.PARTNER_OVERDUE
+        return [gauge.labels(partner="swift")._value.get() for gauge in gauges]
+
+    far_off = shipment(5, Stage.REVOKED, due_at=HOUR + 9_000 * DAY)
+    await save(real, shipment(1, Stage.HELD), shipment(2, Stage.HELD, BEN), shipment(3))
+    await save(real, shipment(4, Stage.REVOKED, due_at=HOUR - 9_000 * DAY), far_off)
+    await watch.look()
+    assert seen() == [2, 1]
+    await save(
+        real, *(replace(shipment(number), subject=who) for number, who in ((1, ANNA), (2, BEN), (4, ANNA)))
+    )
+    await watch.look()
+    assert seen() == [0, 0]
 
 
 async def test_an_erasure_deletes_what_no_partner_saw_and_reduces_the_rest(rows):

@@ -133,6 +133,8 @@ PARTNER_FORGOT = _counter("partner_forgot_total", "Copies a partner says it eras
 PARTNER_DROPPED = _counter("partner_dropped_total", "Parcels that were not offered.", "partner", "code")
 # No agreement, no record: visible, not lost.
 PARTNER_HELD = _gauge("partner_held", "Parcels held back because no partner may receive them.", "partner")
+# A partner's word that did not come in time: somebody has to call it.
+PARTNER_OVERDUE = _gauge("partner_overdue", "Revocations whose acknowledgement is overdue.", "partner")
 
 # --- erasure ---
 ERASURES = _counter("erasures_total", "Erasure requests by the state they reached.", "state")

@@ -1,0 +1,63 @@
+"""What dispatch tells its operator: who was told to forget, what is held back, whose word is overdue."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+
+import asyncpg
+
+from schemas.partners import CopyRevoked
+from services.dispatch.store import SQL
+from services.kernel.decision import Outgoing
+from services.kernel.telemetry import metrics
+
+LOOK_SECONDS = 5.0
+
+
+def count_revocations(outgoing: Iterable[Outgoing]) -> None:
+    """Count what partners are told to erase; a batch that is rolled back and decided again counts again."""
+    for each in outgoing:
+        if each.type == CopyRevoked.type:
+            partner = each.topic.split(".")[1]
+            metrics.PARTNER_REVOKED.labels(partner=partner, reason=each.headers["reason"]).inc()
+
+
+class Watch:
+    """Looks every few seconds for what somebody should do something about."""
+
+    def __init__(self, pool: Callable[[], asyncpg.Pool]) -> None:
+        self._pool = pool
+        self._task: asyncio.Task[None] | None = None
+        self._known: set[str] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Looking decides nothing, so it never keeps the worker from being ready."""
+        return True
+
+    async def start(self) -> None:
+        """Begin looking."""
+        self._task = asyncio.create_task(self._look_for_ever())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def look(self) -> None:
+        """Set the gauges; a partner that nothing waits for any more goes back to 0."""
+        found = {row["partner"]: row for row in await self._pool().fetch(SQL.attention)}
+        self._known |= found.keys()
+        for partner in self._known:
+            held, overdue = (found[partner][name] if partner in found else 0 for name in ("held", "overdue"))
+            metrics.PARTNER_HELD.labels(partner=partner).set(held)
+            metrics.PARTNER_OVERDUE.labels(partner=partner).set(overdue)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            # What cannot be read now is read again soon; readiness says that the database is away.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
