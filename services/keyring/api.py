@@ -11,6 +11,7 @@ Errors are `{"error": code}`: 400 contract, 401 no token of ours, 403 no right, 
 503 not ready or a dependency away.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -149,7 +150,8 @@ class Api:
     async def _subject(self, request: Request) -> Any:
         self._principal(request, rights.INSPECTS)
         self._check_ready()
-        subject = await self.service.subject(request.path_params["id"])
+        name = request.path_params["id"]
+        subject = await self.service.subject(name) if re.fullmatch(RANDOM_ID, name) else None
         if subject is None:
             raise Problem(404, "subject-unknown")
         pairs = [

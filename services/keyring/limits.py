@@ -19,9 +19,11 @@ class Limits:
     def take(self, principal: str, count: int) -> bool:
         """Take `count` openings; False when that is too fast, and then nothing is taken."""
         rate, now = self._per_second(principal), self._clock.monotonic()
-        left, since = self._buckets.get(principal, (rate * BURST_SECONDS, now))
-        left = min(rate * BURST_SECONDS, left + (now - since) * rate)
-        if count > left:
+        most = rate * BURST_SECONDS
+        left, since = self._buckets.get(principal, (most, now))
+        left = min(most, left + (now - since) * rate)
+        # A single call larger than the bucket passes when it is full, and is waited for afterwards.
+        if left < min(count, most):
             self._buckets[principal] = (left, now)
             return False
         self._buckets[principal] = (left - count, now)

@@ -188,7 +188,8 @@ async def test_how_a_subject_stands_is_told_to_who_may_ask(bench: Bench) -> None
         assert (answer["state"], answer["request"]) == ("erasing", "d" * 32)
         (pair,) = answer["pairs"]
         assert (pair["scope"], pair["ground"], pair["keys"]) == (ref.scope, "open-order", 1)
-    assert (await bench.http("operator").get(f"/v1/subjects/{new_id()}")).status_code == 404
+    for unknown in (new_id(), "x", "%00", "a" * 31):
+        assert (await bench.http("operator").get(f"/v1/subjects/{unknown}")).status_code == 404
 
 
 async def test_a_rotation_is_begun_by_the_operator(bench: Bench) -> None:

@@ -94,6 +94,16 @@ def test_a_principal_opens_no_faster_than_allowed() -> None:
     assert limits.take("slow", 100)
 
 
+def test_a_call_larger_than_the_bucket_passes_and_is_waited_for() -> None:
+    clock = Clock()
+    limits = Limits(lambda _: 100.0, clock)
+    assert limits.take("x", 1000)
+    clock.seconds += 9
+    assert not limits.take("x", 500)
+    clock.seconds += 2
+    assert limits.take("x", 500)
+
+
 def test_opening_for_a_long_time_converges_on_the_rate() -> None:
     clock, taken = Clock(), 0
     limits = Limits(lambda _: 50.0, clock)

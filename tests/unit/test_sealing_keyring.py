@@ -246,6 +246,28 @@ async def test_a_keyring_that_does_not_serve_says_what_to_do_next(
             pass
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"keys":[],"subjects":[]}',
+        b'{"keys":[{"kid":1}],"subjects":[],"lease_seconds":"x"}',
+    ],
+)
+async def test_an_answer_that_no_keyring_gives_is_refused_without_quoting_it(content: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
+    client = HttpKeyring("http://keyring.test", TOKEN, transport=transport)
+    with pytest.raises(ConfigurationError, match="keyring-contract") as caught:
+        await client.mint("shop", [REF])
+    assert caught.value.__cause__ is None
+    with pytest.raises(ConfigurationError, match="keyring-contract"):
+        async with client.lease(Purpose.DELIVERY, [sealed(Desk())]):
+            pass
+
+
 async def test_an_unreachable_keyring_is_retried_and_its_error_holds_no_token() -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")

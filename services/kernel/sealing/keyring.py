@@ -67,8 +67,11 @@ class HttpKeyring:
         for start in range(0, len(kids), MOST_PER_CALL):
             part = kids[start : start + MOST_PER_CALL]
             body = await self._call("/v1/open", {"purpose": purpose, "kids": part})
-            seconds = min(seconds, float(body["lease_seconds"]))
-            answers.update(_opened(part, body["keys"]))
+            try:
+                seconds = min(seconds, float(body["lease_seconds"]))
+                answers.update(_opened(part, body["keys"]))
+            except (KeyError, TypeError, ValueError):
+                raise broken_contract() from None
         lease = Lease(answers, self._clock, sent_at, seconds)
         try:
             yield lease
@@ -83,13 +86,14 @@ class HttpKeyring:
         subjects = [item for item in items if isinstance(item, str)]
         keys = [{"subject": ref.subject, "category": ref.category, "scope": ref.scope} for ref in refs]
         body = await self._call("/v1/mint", {"storefront": storefront, "keys": keys, "subjects": subjects})
-        if len(body["keys"]) != len(refs) or len(body["subjects"]) != len(subjects):
-            raise broken_contract()
-        minted, states = iter(body["keys"]), iter(body["subjects"])
-        return [
-            _minted(next(minted)) if isinstance(item, KeyRef) else SubjectState(next(states))
-            for item in items
-        ]
+        try:
+            if len(body["keys"]) != len(refs) or len(body["subjects"]) != len(subjects):
+                raise broken_contract()
+            minted = iter([_minted(each) for each in body["keys"]])
+            states = iter([SubjectState(each) for each in body["subjects"]])
+        except (KeyError, TypeError, ValueError):
+            raise broken_contract() from None
+        return [next(minted) if isinstance(item, KeyRef) else next(states) for item in items]
 
     async def _call(self, path: str, question: dict[str, Any]) -> Any:
         try:
@@ -102,7 +106,11 @@ class HttpKeyring:
             raise KeyringUnavailable("keyring-not-serving", status=response.status_code)
         if response.status_code != 200:
             raise ConfigurationError("keyring-contract", status=response.status_code, path=path)
-        return orjson.loads(response.content)
+        try:
+            return orjson.loads(response.content)
+        except ValueError:
+            # Its exception would carry the document, and the document keys.
+            raise broken_contract() from None
 
 
 def _minted(answer: dict[str, str]) -> DataKey | Refused:
