@@ -169,6 +169,8 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         health_port=HEALTH_PORT,
         http=("0.0.0.0", HTTP_PORT) if process.serves_http else None,  # noqa: S104 - inside a container
         keks=KEKS_IN,
+        # The keyring hands out keys without TLS only where told that nobody else is on the network.
+        more={"http_private_network": "true"} if process.principal == "keyring" else None,
     )  # fmt: skip
     # Its name among its kind is the container's own, which a restart keeps and `--scale` makes another.
     del environment["LETHE_INSTANCE"]
