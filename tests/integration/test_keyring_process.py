@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiokafka
@@ -25,6 +25,7 @@ from services.kernel.sealing.keys import DataKey, Erased, KeyRef
 from services.kernel.sealing.lease import Want
 from services.kernel.sealing.place import place
 from tests.fixtures.keyring import SHOP, confirmed, destroy, new_id, new_ref, released
+from tests.fixtures.platform import temporary_state
 
 WAIT_SECONDS = 40
 pytestmark = pytest.mark.slow
@@ -101,9 +102,10 @@ def _event(record: Any) -> KeysDestroyed | GroundEnded:
 
 
 @pytest.fixture(scope="module")
-def running(platform: Any) -> Any:
-    yield stack.start(platform.stack.state, only=("keyring",))
-    platform.stack.stop_worker("keyring")
+def running() -> Iterator[stack.Stack]:
+    """A platform of its own: the shared one's erasure worker never asked for these destructions."""
+    with temporary_state() as state:
+        yield stack.start(state, only=("keyring",))
 
 
 @pytest.fixture
