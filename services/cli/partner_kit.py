@@ -59,7 +59,7 @@ With kcat and jose, in this folder, private.jwk being your private key:
 
     . ./topics
     kcat -F kcat.conf -C -q -e -t $SHIPMENTS -f '%k %s\\n'
-    jose jwe dec -i label.jwe -k private.jwk -O -
+    jose jwe dec -i label.jwe -k private.jwk -O -      (label.jwe: the label, without a line end)
     echo '{{"reference":"…","status":"delivered"}}' | kcat -F kcat.conf -P -t $UPDATES \\
         -H ce_specversion=1.0 -H ce_id=$(cat /proc/sys/kernel/random/uuid) -H ce_source=/partners/{partner} \\
         -H ce_type={reported} -H content-type=application/json

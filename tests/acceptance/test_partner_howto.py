@@ -1,0 +1,167 @@
+"""A carrier with nothing of ours reads, opens, reports and forgets: the how-to's own commands, run as they stand."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+HOWTO = Path(__file__).parents[2] / "docs" / "how-to" / "partner.md"
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", HOWTO.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+END = "--- that was all ---"
+LETHE = [sys.executable, "-m", "services.cli"]
+
+
+class Shell:
+    """One shell that goes through the how-to, block by block; stops at the first command that fails."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            ["bash", "-eu"], cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, commands: str) -> str:
+        """Run commands and return what they print."""
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._process.stdin.write(f"{commands}\necho '{END}'\n")
+        self._process.stdin.flush()
+        printed = ""
+        for line in self._process.stdout:
+            if line.strip().endswith(END):
+                return printed + line.replace(END, "").rstrip("\n")
+            printed += line
+        raise AssertionError(f"{commands}\n{printed}\n{self._process.stderr.read()}")
+
+    def close(self) -> None:
+        """End the shell."""
+        self._process.communicate(timeout=10)
+
+
+@pytest.fixture
+def carrier(whole_platform, tool, tmp_path):
+    """A shell in a folder with a signed agreement; `lethe` is installed, and a `kcat` that Kafka 4 lets in."""
+    kcat, state = tool("kcat"), whole_platform.stack.state
+    tool("jose")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    shims = {
+        "kcat": f'LD_LIBRARY_PATH="{state}/client/lib" exec "{kcat}" "$@"',
+        "lethe": f'exec "{sys.executable}" -m services.cli "$@"',
+    }
+    for name, command in shims.items():
+        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
+        (programs / name).chmod(0o700)
+    (tmp_path / "agreement.txt").write_text("We keep to it.\n")
+    path = f"{programs}:{os.environ['PATH']}"
+    paths = {"PATH": path, "LETHE_STATE": str(state), "PYTHONPATH": str(HOWTO.parents[2])}
+    shell = Shell(tmp_path, {**os.environ, **paths})
+    yield shell
+    shell.close()
+
+
+def lethe(state, *arguments, given=""):
+    done = subprocess.run(
+        [*LETHE, *arguments, "--state", str(state), "--json"], input=given, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def order(state, tmp_path, name):
+    """Place and pay one order for the carrier `swift`; return subject and order."""
+    shop, subject, number = f"shop{secrets.token_hex(4)}", secrets.token_hex(16), secrets.token_hex(16)
+    token = tmp_path / "token"
+    lethe(state, "storefronts", "add", shop, "--token-file", str(token))
+    now = datetime.now(UTC).isoformat()
+    money = {"currency": "GBP", "exponent": 2, "total_minor": 300}
+    line = {"sku": "S1", "name": "Thing", "quantity": 2, "unit_price_minor": 150}
+    address = {"name": name, "address_lines": ["1 High Street"], "city": "London", "postal_code": "N1 9GU"}
+    placed = {
+        "order": number,
+        "carrier": "swift",
+        "basket": {"number": "1001", "placed_at": now, "lines": [line], **money},
+        "ship_to": {**address, "country": "GB", "delivery_note": "behind the shed"},
+    }
+    invoice = {"number": "I1", "issued_at": now, "buyer": name, "country": "GB", "tax_minor": 50, **money}
+    events = [
+        {"id": str(uuid.uuid4()), "type": f"lethe.order.{kind}.v1", "subject": subject, "data": data}
+        for kind, data in (("placed", placed), ("paid", {"order": number, "invoice": invoice}))
+    ]
+    told = lethe(state, "publish", "-", "--token-file", str(token), given="\n".join(map(json.dumps, events)))
+    assert told["accepted"] == 2
+    return subject, number
+
+
+def until(what, true, seconds=60):
+    """Wait until something is so; workers answer in their own time."""
+    ends_at = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < ends_at, f"waited too long for {what}"
+        time.sleep(0.5)
+    return found
+
+
+def test_the_how_to_for_carriers_works_as_it_stands(carrier, whole_platform, tmp_path):
+    """D2, D4: a filtered topic that a foreign client reads and opens; delivered, revoked, acknowledged."""
+    state = whole_platform.stack.state
+    make_key, add, read, report, revoked, forget, look = BLOCKS
+    carrier.run(make_key)
+    assert "swift receives name, address_lines, city, postal_code, country" in carrier.run(add)
+    kit = state / "client" / "partners" / "swift"
+    assert {path.name: path.stat().st_mode & 0o777 for path in kit.iterdir()} == {
+        "kcat.conf": 0o600,
+        "topics": 0o600,
+        "README": 0o600,
+    }
+    for path in kit.iterdir():
+        shutil.copy(path, tmp_path)
+    name = f"Canary {secrets.token_hex(4)}"
+    order(state, tmp_path, name)
+    counted = lambda column: lethe_list(state)[column]  # noqa: E731 - a question asked again and again
+    until("the label", lambda: counted("offered") == 1)
+    until(
+        "the label on the topic", lambda: carrier.run(". ./topics; kcat -F kcat.conf -C -q -e -t $SHIPMENTS")
+    )
+    label = json.loads(carrier.run(read))
+    assert (label["name"], sorted(label)) == (
+        name,
+        ["address_lines", "city", "country", "name", "postal_code"],
+    )
+    carrier.run(report)
+    until("the revocation", lambda: counted("unacknowledged") == 1)
+    until("the revocation on the topic", lambda: "revoked" in carrier.run(f"{revoked.strip()} || true"))
+    assert "ce_reason=completed" in carrier.run(revoked)
+    carrier.run(forget)
+    until("the word", lambda: counted("acknowledged") == 1)
+    assert "swift" in carrier.run(look)
+
+
+def lethe_list(state):
+    """Return the numbers of the carrier `swift`."""
+    done = subprocess.run(
+        [*LETHE, "partners", "list", "--state", str(state), "--json"], capture_output=True, text=True
+    )
+    return next(each for each in json.loads(done.stdout) if each["partner_id"] == "swift")
+
+
+def test_a_carrier_reads_nothing_but_its_own_topic(carrier, whole_platform, tmp_path):
+    """D1: the login of a kit opens two topics and no other."""
+    for block in BLOCKS[:2]:
+        carrier.run(block)
+    for path in (whole_platform.stack.state / "client" / "partners" / "swift").iterdir():
+        shutil.copy(path, tmp_path)
+    for topic in ("orders", "shipments", "deliveries", "erasure.commands"):
+        denied = carrier.run(f"kcat -F kcat.conf -C -q -e -t {topic} 2>&1 || true")
+        assert "authorization failed" in denied
+    written = 'echo x | kcat -F kcat.conf -P -t "$SHIPMENTS" -X message.timeout.ms=5000 2>&1 || true'
+    denied = carrier.run(f". ./topics; {written}")
+    assert "uthorization failed" in denied
