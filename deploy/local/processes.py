@@ -87,20 +87,22 @@ def launch(what: Launch, layout: Layout, platform: str) -> Running:
     return remember(what, child.pid, layout)
 
 
-def in_foreground(what: Launch, layout: Layout, platform: str) -> int:
-    """Run a process with this terminal as its output until it ends; pass signals on. Return its exit code."""
+def begin(what: Launch, layout: Layout, platform: str) -> "subprocess.Popen[bytes]":
+    """Start a process with this terminal as its output, and remember it; `follow` waits for its end."""
     child = _spawn(what, layout, platform, None)
-    running = remember(what, child.pid, layout)
-    previous = {
-        each: signal.signal(each, lambda *_: child.send_signal(what.stop_signal))
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        return child.wait()
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+    remember(what, child.pid, layout)
+    return child
+
+
+def follow(child: "subprocess.Popen[bytes]", what: Launch, layout: Layout) -> int:
+    """Pass signals on to a process until it ends; forget it and return its exit code."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, lambda *_: child.send_signal(what.stop_signal))
+    exit_code = child.wait()
+    running = find(what.instance, layout)
+    if running is not None and running.pid == child.pid:
         forget(running, layout)
+    return exit_code
 
 
 def _spawn(what: Launch, layout: Layout, platform: str, output: int | None) -> "subprocess.Popen[bytes]":
@@ -122,6 +124,7 @@ def _spawn(what: Launch, layout: Layout, platform: str, output: int | None) -> "
 
 
 def remember(what: Launch, pid: int, layout: Layout) -> Running:
+    """Note a process that has just been started."""
     running = Running(
         what.instance, pid, started_at(pid), dict(what.ports), what.argv, what.fingerprint, what.stop_signal,
         time.time(),
@@ -131,7 +134,8 @@ def remember(what: Launch, pid: int, layout: Layout) -> Running:
 
 
 def forget(running: Running, layout: Layout) -> None:
-    if find(running.instance, layout) in (None, running):
+    """Remove what is remembered of a process, unless its name has gone to another one."""
+    if find(running.instance, layout) == running:
         _record(layout, running.instance).unlink(missing_ok=True)
 
 

@@ -4,12 +4,8 @@
 `attach` finds a platform that runs. Everything else asks the `Stack` that both return.
 """
 
-import fcntl
-import os
 import signal
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,16 +15,18 @@ from pydantic import SecretStr
 from deploy.local import access, client_files, infrastructure, jars, processes, workers
 from deploy.local.errors import PlatformRefused, PlatformUnavailable
 from deploy.local.kafka import INSTANCE as KAFKA
-from deploy.local.kafka import answers, client_settings
+from deploy.local.kafka import client_settings
 from deploy.local.layout import Identity, Layout
+from deploy.local.lock import alone
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import Cluster
 from deploy.local.processes import Launch, Running
 from deploy.local.secrets import Secrets
+from deploy.local.status import Status as Status
+from deploy.local.status import status as status
 from deploy.settings import WorkerProcess, process_of
 
 WORKER_STOP_SECONDS = 15
-LOCK_SECONDS = 180
 
 Say = Callable[[str], None]
 
@@ -39,17 +37,6 @@ class Credentials:
 
     username: str
     password: SecretStr
-
-
-@dataclass(frozen=True)
-class Status:
-    """How one process is: `ready`, `starting` (lives, does not serve), `killed` or `stopped`."""
-
-    instance: str
-    state: str
-    pid: int | None
-    ports: Mapping[str, int]
-    since: float | None
 
 
 @dataclass(frozen=True)
@@ -131,8 +118,10 @@ class Stack:
     def add(self, worker: str, wait: bool = True) -> str:
         """Start one more instance of a worker, detached; return its name."""
         process = workers.named(worker)
-        instance = workers.next_instance(process, self.layout)
-        running = processes.launch(self.launch(process, instance), self.layout, self.identity.platform)
+        # Held, or two at once would take the same name.
+        with alone(self.layout):
+            instance = workers.next_instance(process, self.layout)
+            running = processes.launch(self.launch(process, instance), self.layout, self.identity.platform)
         if wait:
             infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
         return instance
@@ -171,7 +160,7 @@ def start(
     """
     layout = Layout.at(state)
     layout.create()
-    with _alone(layout):
+    with alone(layout):
         wanted = workers.existing() if only is None else tuple(workers.named(each) for each in only)
         identity = _with_settings(Identity.load(layout), settings or {})
         identity.save(layout)
@@ -209,40 +198,12 @@ def stop(state: Path | str, say: Say = lambda _: None) -> int:
     layout = Layout.at(state)
     if not layout.exists:
         return 0
-    with _alone(layout):
+    with alone(layout):
         identity = Identity.load(layout)
         stopped = _stop(layout, lambda _: True, say) + processes.sweep(layout, identity.platform)
         for record in layout.run.glob("*.json"):
             record.unlink()
         return stopped
-
-
-def status(state: Path | str) -> tuple[Status, ...]:
-    """Return how every process is that runs or should, whether the platform is up or not."""
-    layout = Layout.at(state)
-    expected = [*infrastructure.PORTS, *(f"{each.principal}-1" for each in workers.existing())]
-    found = {each.instance: each for each in processes.remembered(layout)} if layout.exists else {}
-    names = [*expected, *(name for name in found if name not in expected)]
-    return tuple(_status(name, found.get(name), layout) for name in names)
-
-
-def _status(instance: str, running: Running | None, layout: Layout) -> Status:
-    if running is None:
-        return Status(instance, "stopped", None, {}, None)
-    if not running.alive:
-        return Status(instance, "killed", None, running.ports, None)
-    state = "ready" if _ready(running, layout) else "starting"
-    return Status(instance, state, running.pid, running.ports, running.since)
-
-
-def _ready(running: Running, layout: Layout) -> bool:
-    identity, secrets = Identity.load(layout), Secrets(layout)
-    if running.instance == KAFKA:
-        return answers(infrastructure.admin_settings(identity, secrets))
-    if running.instance in infrastructure.PORTS:
-        name = running.instance.removeprefix("postgres-")
-        return infrastructure.clusters(layout, identity, secrets)[name].answers()
-    return workers.ready(running)
 
 
 def _start_workers(wanted: Iterable[WorkerProcess], stack: Stack) -> None:
@@ -294,25 +255,3 @@ def _stage(running: Running) -> int | str:
     if process is not None:
         return process.stage
     return KAFKA if running.instance == KAFKA else "postgres"
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Hold the state directory against another start or stop, which would undo half of this one."""
-    descriptor = os.open(layout.root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        _lock(descriptor, layout)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, layout: Layout) -> None:
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise PlatformUnavailable(f"another start or stop is at work in {layout.root}") from None
-            time.sleep(0.1)

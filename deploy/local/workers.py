@@ -3,6 +3,7 @@
 import http.client
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from deploy.local import ports, processes
 from deploy.local.errors import PlatformRefused
@@ -89,7 +90,13 @@ def launch_of(
         keks=str(layout.keks),
         more={"session_timeout_seconds": str(LOCAL_SESSION_TIMEOUT_SECONDS), **public, **chosen_settings},
     )  # fmt: skip
-    return Launch(instance, (sys.executable, "-m", process.module), environment, chosen)
+    return Launch(instance, (_interpreter(), "-m", process.module), environment, chosen)
+
+
+def _interpreter() -> str:
+    """Return the environment's Python under one name, or a start by another would look like a change."""
+    usual = Path(sys.prefix) / "bin" / "python"
+    return str(usual) if usual.exists() else sys.executable
 
 
 def keyring_url(identity: Identity) -> str:

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from deploy.local import processes, stack, workers
+from deploy.local.lock import alone
 from services.cli import output
 from services.cli.exits import Ended, Exit
 from services.cli.options import DEFAULT_STATE, AsJson, DryRun, State
@@ -87,13 +88,15 @@ def run(
     """Run one more instance of a worker in the foreground, until it is interrupted: that is scaling."""
     process = workers.named(worker)
     platform = stack.attach(state)
-    instance = workers.next_instance(process, platform.layout)
-    launch = platform.launch(process, instance)
     if dry_run:
-        data = {"instance": instance, "argv": launch.argv, "environment": launch.environment}
-        return output.answer(data, as_json, f"would run {instance}: {' '.join(launch.argv)}")
-    output.say(f"{instance} runs until interrupted")
-    raise typer.Exit(processes.in_foreground(launch, platform.layout, platform.identity.platform))
+        launch = platform.launch(process, workers.next_instance(process, platform.layout))
+        data = {"instance": launch.instance, "argv": launch.argv, "environment": launch.environment}
+        return output.answer(data, as_json, f"would run {launch.instance}: {' '.join(launch.argv)}")
+    with alone(platform.layout):  # or two at once would take the same name
+        launch = platform.launch(process, workers.next_instance(process, platform.layout))
+        child = processes.begin(launch, platform.layout, platform.identity.platform)
+    output.say(f"{launch.instance} runs until interrupted")
+    raise typer.Exit(processes.follow(child, launch, platform.layout))
 
 
 def status(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:

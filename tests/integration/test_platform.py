@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -212,7 +213,7 @@ def test_down_leaves_no_process(state: Path):
 @pytest.mark.skipif(os.getuid() != 0, reason="the other tests ran as an ordinary user already")
 def test_an_ordinary_user_needs_nothing_but_a_directory():
     """Started as a user without a name or a home; afterwards that user owns nothing outside the state directory."""
-    nobody = 54_321
+    nobody = random.randrange(50_000, 60_000)
     # The interpreter of this checkout may lie in root's home: let the user read it, and nothing more.
     readable = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     prefix = ("setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", *readable)

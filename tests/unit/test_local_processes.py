@@ -86,7 +86,8 @@ def test_a_foreground_process_passes_on_signals_and_its_exit_code(layout: Layout
     code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); time.sleep(60)"
     starter = (
         "import sys; from deploy.local import processes as p; from deploy.local.layout import Layout\n"
-        f"sys.exit(p.in_foreground(p.Launch('fg-1', (sys.executable, '-c', {code!r})), Layout.at(sys.argv[1]), 'here'))"
+        f"what = p.Launch('fg-1', (sys.executable, '-c', {code!r})); layout = Layout.at(sys.argv[1])\n"
+        "sys.exit(p.follow(p.begin(what, layout, 'here'), what, layout))"
     )
     parent = subprocess.Popen([sys.executable, "-c", starter, str(layout.root)])
     while processes.find_living("fg-1", layout) is None:
