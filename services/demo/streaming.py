@@ -1,0 +1,125 @@
+"""The shop's days: orders are placed and paid, labels reach the carriers, parcels are delivered, orders close."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from services.demo.carrier import Label
+from services.demo.findings import Check
+from services.demo.retail import Cancellation, Purchase
+from services.demo.scene import DOORSTEP, Scene
+from services.demo.waiting import until
+
+SETTLE_SECONDS = 120.0
+_STAGES = "SELECT stage, count(*) AS count FROM orders.orders GROUP BY stage"
+_DEAD = "SELECT code, count(*) AS count FROM orders.dead_letter GROUP BY code"
+
+
+def stream_early_orders(scene: Scene) -> Iterator[Check]:
+    """Place and pay the first days' orders, and wait until every carrier has its labels."""
+    script = scene.script
+    began = time.monotonic()
+    with scene.telling.watching(lambda: counters(scene)):
+        _sell(scene, script.early)
+        arrived = until(lambda: _labels(scene) == len(script.early), SETTLE_SECONDS)
+    seconds = time.monotonic() - began
+    report = scene.shop.lethe.report()
+    scene.findings.figures["orders_per_second"] = len(script.early) / seconds
+    scene.findings.figures["events_per_second"] = 2 * len(script.early) / seconds
+    yield Check(
+        "orders_accepted", report.accepted == 2 * len(script.early) and not report.refused,
+        f"{len(script.early)} orders placed and paid, each acknowledged after Kafka had it, sealed: {seconds:.1f} s",
+    )  # fmt: skip
+    yield Check("labels_arrived", arrived, f"{_labels(scene)} labels at the carriers, one for each")
+
+
+def deliver_and_close(scene: Scene) -> Iterator[Check]:
+    """Cancel what was cancelled, deliver all else but one parcel, and wait until those orders are closed."""
+    mine = {each.number for each in scene.script.early}
+    cancelled = _cancel(scene, [each for each in scene.script.cancellations if each.order in mine])
+    with scene.telling.watching(lambda: counters(scene)):
+        told = until(lambda: sum(len(each.revoked) for each in scene.carriers) == cancelled, SETTLE_SECONDS)
+        delivered = deliver(scene)
+        closed = until(lambda: stages(scene).get("closed", 0) == delivered, SETTLE_SECONDS)
+    yield Check("cancelled", told, f"{cancelled} orders cancelled on their way, their labels revoked")
+    yield Check(
+        "closed",
+        closed,
+        f"{delivered} delivered, their returns window over: closed; one parcel still on its way",
+    )
+
+
+def stream_late_orders(scene: Scene) -> int:
+    """Place and pay the last orders and tell every cancellation left; return how many records must be refused."""
+    late = {each.number for each in scene.script.late}
+    _sell(scene, scene.script.late)
+    early = {each.number for each in scene.script.early}
+    left = [each for each in scene.script.cancellations if each.order not in early]
+    unknown = [each for each in left if each.order is None]
+    _cancel(scene, unknown)
+    before = stages(scene).get("cancelled", 0)
+    cancelled = _cancel(scene, [each for each in left if each.order in late])
+    # Nothing is delivered before every worker knows what must not be.
+    until(lambda: stages(scene).get("cancelled", 0) == before + cancelled, SETTLE_SECONDS)
+    return len(unknown)
+
+
+def deliver(scene: Scene, but: str = DOORSTEP) -> int:
+    """Deliver every parcel that carriers have, but for the one with this note; return how many."""
+    return sum(each.deliver(lambda label: not _says(label, but)) for each in scene.carriers)
+
+
+def stages(scene: Scene) -> dict[str, int]:
+    """Return how many orders stand where."""
+    return {row["stage"]: row["count"] for row in scene.room.rows(_STAGES)}
+
+
+def dead_letters(scene: Scene) -> dict[str, int]:
+    """Return how many records the orders worker has set aside, by reason."""
+    return {row["code"]: row["count"] for row in scene.room.rows(_DEAD)}
+
+
+def counters(scene: Scene) -> Mapping[str, object]:
+    """Return what moves, for the live view."""
+    report = scene.shop.lethe.report()
+    found = stages(scene)
+    return {
+        "events accepted": report.accepted,
+        "waiting": report.waiting,
+        **{
+            f"orders {stage}": found.get(stage, 0)
+            for stage in ("placed", "paid", "delivered", "closed", "cancelled")
+        },
+        "labels opened": _labels(scene),
+        "copies forgotten": sum(len(each.revoked) for each in scene.carriers if each.acknowledges),
+    }
+
+
+def _sell(scene: Scene, purchases: Iterable[Purchase]) -> None:
+    notes = _notes(scene)
+    for purchase in purchases:
+        scene.shop.sell(purchase, notes.get(purchase.number, ""))
+    scene.shop.flush()
+
+
+def _notes(scene: Scene) -> dict[str, str]:
+    """The sceptic's text goes with an order of one customer, the last parcel of another is the one to wait for."""
+    cast = scene.script.cast
+    last = {each.person: each.number for each in scene.script.early}
+    return {last[cast.closed]: scene.script.note, last[cast.open]: DOORSTEP}
+
+
+def _cancel(scene: Scene, said: Iterable[Cancellation]) -> int:
+    """Tell cancellations; return how many orders they are about."""
+    known = list(said)
+    for each in known:
+        scene.shop.cancel(each)
+    scene.shop.flush()
+    return len({each.order for each in known if each.order})
+
+
+def _labels(scene: Scene) -> int:
+    return sum(each.opened for each in scene.carriers)
+
+
+def _says(label: Label, note: str) -> bool:
+    return label.get("delivery_note") == note
