@@ -45,7 +45,7 @@ _WHY = {
     "key-unsupported": "only public keys for encryption on P-256 (EC) and X25519 (OKP) are taken",
     "agreement-invalid": "the agreement lacks something, or says something that none can say",
 }
-COLUMNS = ("partner", "agreement", "from", "to", "fields", "held", "offered", "unacknowledged", "overdue")
+COLUMNS = ("partner", "held", "offered", "unacknowledged", "overdue", "agreement")
 
 
 def register(app: typer.Typer) -> None:
@@ -177,16 +177,19 @@ def _on_registry(platform: Stack, act: Callable[[Partners], Awaitable[T]]) -> T:
 
 def _rows(partner: dict[str, Any]) -> list[tuple[object, ...]]:
     """Return a partner's lines: one per agreement, the numbers on the first."""
-    numbers = [partner.get(name) for name in COLUMNS[5:]]
-    known: list[tuple[object, ...]] = [
-        (each["sha256"][:12], each["valid_from"], _ends(each), " ".join(each["fields"]))
-        for each in partner["agreements"]
-    ] or [(partner.get("code") or "none", None, None, None)]
+    agreements = [_said(each) for each in partner["agreements"]] or [partner.get("code") or "no agreement"]
+    numbers = [partner.get(name, 0) for name in COLUMNS[1:5]]
     return [
-        (partner["partner_id"] if first else "", *cells, *(numbers if first else ()))
-        for first, cells in zip([True] + [False] * len(known), known, strict=False)
+        (partner["partner_id"], *numbers, agreement) if first else ("",) * 5 + (agreement,)
+        for first, agreement in zip((True, *[False] * len(agreements)), agreements, strict=False)
     ]
 
 
-def _ends(agreement: dict[str, Any]) -> object:
-    return f"{agreement['ended_at']} (ended)" if agreement["ended_at"] else agreement["valid_to"]
+def _said(agreement: dict[str, Any]) -> str:
+    """Return an agreement in one line."""
+    until = (
+        f"ended {agreement['ended_at']:%Y-%m-%d}"
+        if agreement["ended_at"]
+        else f"{agreement['valid_to']:%Y-%m-%d}"
+    )
+    return f"{agreement['valid_from']:%Y-%m-%d} … {until}  {' '.join(agreement['fields'])}"
