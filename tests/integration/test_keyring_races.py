@@ -179,7 +179,7 @@ async def a_mint_waits_for_a_release_under_way(bench: Bench) -> None:
 
 async def a_mint_waits_for_the_erasure_of_a_person_never_seen(bench: Bench) -> None:
     ref = new_ref()
-    eraser = await stop_before(bench, "living_keks", commanding(bench, ref.subject, destroy()))
+    eraser = await stop_before(bench, "dead_keys", commanding(bench, ref.subject, destroy()))
     minter = asyncio.create_task(bench.mint(ref))
     await blocked(minter)
     await eraser.go_on()
