@@ -9,10 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-try:
-    import cramjam
-except ImportError:  # Without it compressed batches cannot be searched, and the search says so.
-    cramjam = None  # type: ignore[assignment]
+import cramjam
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _MAGIC = 2
