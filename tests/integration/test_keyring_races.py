@@ -33,8 +33,7 @@ from tests.fixtures.keyring import (
     settings_for,
 )
 
-BLOCKED_SECONDS = 0.3
-"""Who has not finished by then waits for a lock."""
+WAIT_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +99,16 @@ async def stop_before(bench: Bench, statement: str, work: Callable[[Any], Awaita
     return Stopped(task, gate)
 
 
-async def blocked(task: "asyncio.Task[Any]") -> bool:
-    """Return whether a task is still waiting after a while."""
-    await asyncio.wait([task], timeout=BLOCKED_SECONDS)
-    return not task.done()
+async def settled(bench: Bench, task: "asyncio.Task[Any]") -> None:
+    """Return when a task has ended, or waits for a lock that the stopped transaction holds."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not task.done():
+            if await bench.pool.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+            ):
+                return
+            await asyncio.sleep(0.02)
 
 
 def minting(bench: Bench, *refs: Any) -> Callable[[Any], Awaitable[Any]]:
@@ -142,7 +147,7 @@ async def a_destruction_waits_for_a_mint_under_way(bench: Bench) -> None:
     await bench.service.mint("gateway", SHOP, [], [ref.subject])
     minter = await stop_before(bench, "store_keys", minting(bench, ref))
     eraser = asyncio.create_task(bench.apply(ref.subject, destroy()))
-    await blocked(eraser)
+    await settled(bench, eraser)
     await minter.go_on()
     await eraser
     await check(bench, ref.subject)
@@ -157,7 +162,7 @@ async def a_release_waits_for_a_mint_under_way(bench: Bench) -> None:
         await bench.apply(ref.subject, event)
     minter = await stop_before(bench, "store_keys", minting(bench, ref))
     releaser = asyncio.create_task(bench.apply(ref.subject, released(ref)))
-    await blocked(releaser)
+    await settled(bench, releaser)
     await minter.go_on()
     await releaser
     await check(bench, ref.subject)
@@ -171,7 +176,7 @@ async def a_mint_waits_for_a_release_under_way(bench: Bench) -> None:
         await bench.apply(ref.subject, event)
     releaser = await stop_before(bench, "destroy_keys", commanding(bench, ref.subject, released(ref)))
     minter = asyncio.create_task(bench.mint(ref))
-    await blocked(minter)
+    await settled(bench, minter)
     await releaser.go_on()
     await minter
     await check(bench, ref.subject)
@@ -181,7 +186,7 @@ async def a_mint_waits_for_the_erasure_of_a_person_never_seen(bench: Bench) -> N
     ref = new_ref()
     eraser = await stop_before(bench, "dead_keys", commanding(bench, ref.subject, destroy()))
     minter = asyncio.create_task(bench.mint(ref))
-    await blocked(minter)
+    await settled(bench, minter)
     await eraser.go_on()
     await minter
     await check(bench, ref.subject)
@@ -198,7 +203,7 @@ async def a_rewrap_does_not_bring_back_what_was_destroyed_meanwhile(bench: Bench
     rewrapper = await stop_before(
         bench, "rewrap_keys", lambda it: rewrap(it, bench.keks, ref.category, version, version)
     )
-    await asyncio.wait_for(bench.apply(ref.subject, destroy()), 2)
+    await asyncio.wait_for(bench.apply(ref.subject, destroy()), WAIT_SECONDS)
     await rewrapper.go_on()
     await check(bench, ref.subject)
 
@@ -207,7 +212,7 @@ async def a_rotation_waits_for_a_mint_under_way(bench: Bench) -> None:
     ref = new_ref(Category.ACCOUNTING)
     minter = await stop_before(bench, "store_keys", minting(bench, ref))
     rotation = asyncio.create_task(rotate(bench.pool, bench.keks, ref.category))
-    await blocked(rotation)
+    await settled(bench, rotation)
     await minter.go_on()
     await rotation
     await check(bench, ref.subject)
@@ -226,7 +231,7 @@ async def a_destruction_dates_itself_after_whoever_was_handed_the_key(bench: Ben
         lambda it: open_keys(it, bench.keks, "carriers", Purpose.DELIVERY, categories, [key.kid]),
     )
     eraser = asyncio.create_task(bench.carry_out((ref.subject, destroy())))
-    await blocked(eraser)
+    await settled(bench, eraser)
     handed_out_at = await bench.pool.fetchval("SELECT clock_timestamp()")
     (opened,) = await opener.go_on()
     assert isinstance(opened, OpenKey)
