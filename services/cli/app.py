@@ -7,6 +7,7 @@ import typer
 
 from services.cli import (
     dead_letters,
+    demo,
     erasures,
     exits,
     keys,
@@ -21,7 +22,7 @@ from services.cli import (
     verify,
 )
 
-GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, scan, show, partners)
+GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, scan, show, partners, demo)
 """Modules with a function `register(app)` that adds their verbs."""
 
 

@@ -10,8 +10,6 @@ import typer
 from services.cli import output
 from services.cli.exits import Ended, Exit
 from services.cli.options import AsJson
-from services.demo.run import DATA, REPORT, Wishes, run
-from services.demo.telling import Telling
 
 DEFAULT_NOTE = (
     "Please leave the cake with the neighbour in the blue house; grandmother must not see it before Sunday."
@@ -43,7 +41,10 @@ def demo(
         Path | None, typer.Option("--state", help="An empty directory; a fresh one without it.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the state directory for a look at it.")] = False,
-    data: Annotated[Path, typer.Option("--data", help="Folder with the days of a real shop.")] = DATA,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder with the days of a real shop; default: beside the checkout."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Stream a real shop's orders, forget a customer, and prove it; 1 if anything does not hold.
@@ -52,13 +53,17 @@ def demo(
     """
     if state is not None and state.exists() and any(state.iterdir()):
         raise Ended(Exit.REFUSED, "the demo wants an empty state directory: it counts everything in it")
-    wishes = Wishes(out, _text(note), orders, erasures, state, keep, data)
+    # Imported here, because every other verb would have to wait for it.
+    from services.demo import run as demonstration
+    from services.demo.telling import Telling
+
+    wishes = demonstration.Wishes(out, _text(note), orders, erasures, state, keep, data or demonstration.DATA)
     telling = Telling(output.stderr if as_json else output.stdout)
-    findings = run(wishes, telling)
-    data_found = {"checks": findings.checks, "figures": findings.figures}
+    findings = demonstration.run(wishes, telling)
     verdict = "everything holds" if findings.passed else f"does not hold: {', '.join(findings.failed)}"
-    told = f"\n{len(findings.checks)} checks, {verdict}; written to {out / REPORT} ({telling.elapsed_seconds:.0f} s)"
-    output.answer(data_found, as_json, told)
+    where = out / demonstration.REPORT
+    said = f"\n{len(findings.checks)} checks, {verdict} ({telling.elapsed_seconds:.0f} s, written to {where})"
+    output.answer({"checks": findings.checks, "figures": findings.figures}, as_json, said)
     if not findings.passed:
         raise typer.Exit(Exit.NO)
 
@@ -66,11 +71,18 @@ def demo(
 def _text(path: Path | None) -> str:
     """Return the sceptic's own text: from a file, typed in, or the default."""
     if path is not None:
-        return _checked(path.read_text("utf-8", "replace"))
+        return _checked(_read(path))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return DEFAULT_NOTE
     output.stdout.print("A note that travels with one parcel, any text of your own (Enter for ours):")
     return _checked(input("> ") or DEFAULT_NOTE)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Ended(Exit.USAGE, "the note is no text in UTF-8") from None
 
 
 def _checked(text: str) -> str:

@@ -67,7 +67,10 @@ def _write_past_the_gateway(scene: Scene) -> str:
     records = scene.room.read((ORDERS,))
     old = next(each for each in records if each.key == subject and _is_placed(each))
     value = {**json.loads(old.value or b""), "order": order}
-    headers = [*(each for each in old.headers if each[0] != "ce_id"), ("ce_id", str(uuid.uuid4()).encode())]
+    headers: list[tuple[str, str | bytes | None]] = [
+        *(each for each in old.headers if each[0] != "ce_id"),
+        ("ce_id", str(uuid.uuid4()).encode()),
+    ]
     producer = Producer({**scene.room.stack.kafka_settings("admin"), "log_level": 0})
     producer.produce(
         old.topic, key=old.key, value=json.dumps(value), partition=old.partition, headers=headers

@@ -1,6 +1,7 @@
 """The shop's days: orders are placed and paid, labels reach the carriers, parcels are delivered, orders close."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from services.demo.carrier import Label
@@ -11,7 +12,6 @@ from services.demo.waiting import until
 
 SETTLE_SECONDS = 120.0
 _STAGES = "SELECT stage, count(*) AS count FROM orders.orders GROUP BY stage"
-_DEAD = "SELECT code, count(*) AS count FROM orders.dead_letter GROUP BY code"
 
 
 def stream_early_orders(scene: Scene) -> Iterator[Check]:
@@ -73,9 +73,10 @@ def stages(scene: Scene) -> dict[str, int]:
     return {row["stage"]: row["count"] for row in scene.room.rows(_STAGES)}
 
 
-def dead_letters(scene: Scene) -> dict[str, int]:
-    """Return how many records the orders worker has set aside, by reason."""
-    return {row["code"]: row["count"] for row in scene.room.rows(_DEAD)}
+def dead_letters(scene: Scene) -> Counter[str]:
+    """Return how many records all workers have set aside, by worker and reason."""
+    listed = scene.room.lethe("dead-letters", "list", "--limit", "10000").answer.get("dead_letters", [])
+    return Counter(f"{letter['worker']} {letter['code']}" for letter in listed)
 
 
 def counters(scene: Scene) -> Mapping[str, object]:
