@@ -7,6 +7,7 @@ from schemas import topics
 from services.gateway.behind import Behind
 from services.gateway.domain import Request, decide
 from services.gateway.erasures import Erasures
+from services.gateway.events import Events
 from services.gateway.http import Door
 from services.gateway.intake import Intake
 from services.gateway.jwks import CertificateKeys
@@ -42,7 +43,9 @@ def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -
     intake = Intake(behind, clock, settings.policy_version)
     erasures = Erasures(desk, behind, clock, settings.policy_version)
     doorkeeper = Doorkeeper(desk.tokens, clock)
-    return Door(doorkeeper, intake, erasures, CertificateKeys(settings.certificate_keys)), behind
+    return Door(
+        doorkeeper, Events(doorkeeper, intake), erasures, CertificateKeys(settings.certificate_keys)
+    ), behind
 
 
 class Gateway:

@@ -12,7 +12,7 @@ from services.kernel.sealing.keys import KeyRef
 from services.kernel.telemetry import log
 
 SEND_SECONDS = 10.0
-"""How long Kafka may take to acknowledge before the sender is asked to come again."""
+"""How long Kafka may take to acknowledge a flush before its senders are asked to come again."""
 MOST_PER_FLUSH = 2_000
 
 _log = log.get(__name__)
@@ -50,8 +50,7 @@ class Behind:
         A message may be in Kafka all the same: the sender repeats it, and whoever reads it folds the first.
         """
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._flushes.ask(messages)
+            await self._flushes.ask(messages)
         except (BrokerUnavailable, TimeoutError):
             raise Refusal(Code.BROKER_UNAVAILABLE) from None
         except ConfigurationError as error:
@@ -63,5 +62,6 @@ class Behind:
         await self._flushes.close()
 
     async def _flush(self, messages: Sequence[Message]) -> Sequence[None]:
-        await self._producer.send(messages)
+        async with asyncio.timeout(SEND_SECONDS):
+            await self._producer.send(messages)
         return [None] * len(messages)

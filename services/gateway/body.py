@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Head:
     traceparent: str | None = None
 
 
-def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     """Return the headers that matter; of a header said twice, the last."""
     head = Head()
     for name, value in headers:

@@ -1,8 +1,8 @@
 """The HTTP face: which path does what, and how anything that goes wrong looks from outside."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,18 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.gateway import answers
 from services.gateway.body import check_head, read_bytes, read_head
 from services.gateway.erasures import Erasures
-from services.gateway.intake import Intake
+from services.gateway.events import Events
 from services.gateway.jwks import CertificateKeys
 from services.gateway.openapi import document
-from services.gateway.refusals import RETRY_AFTER_SECONDS, Code, Reason, Refusal
-from services.gateway.submission import Submission, read_body
+from services.gateway.refusals import Code, Refusal
 from services.gateway.tokens import Doorkeeper
 from services.kernel.telemetry import log, metrics
 
-EVENTS_PER_TURN = 50
-"""Events of one body that are read before other requests get a turn."""
+EVENTS = "/v1/events"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,26 +37,49 @@ class Door:
     """The ASGI application: counts what it answers, and lets no exception out, whose report could quote a value."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, intake: Intake, erasures: Erasures, keys: CertificateKeys
+        self, doorkeeper: Doorkeeper, events: Events, erasures: Erasures, keys: CertificateKeys
     ) -> None:
         calls = _Calls(doorkeeper, erasures, keys)
-        routes = [
-            Route("/v1/events", _Events(doorkeeper, intake), methods=["POST"]),
+        self._events = events
+        self.routes = [
+            Route(EVENTS, self._take, methods=["POST"]),
             Route("/v1/erasures", calls.ask, methods=["POST"]),
             Route("/v1/erasures/{request}", calls.progress),
             Route("/v1/erasures/{request}/certificate", calls.certificate),
             Route("/.well-known/jwks.json", calls.jwks),
             Route("/openapi.json", calls.describe),
         ]
-        self._templates: dict[Any, str] = {route.endpoint: route.path for route in routes}
+        self._templates: dict[Any, str] = {route.endpoint: route.path for route in self.routes}
         self._app = Starlette(
-            routes=routes,
+            routes=self.routes,
             exception_handlers={Refusal: _say_refusal, HTTPException: _say_status, Exception: _say_fault},
         )
         self._app.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_at = time.perf_counter()
+        # Events carry the load, and need neither a router nor layers of middleware to be found.
+        if scope["path"] == EVENTS and scope["method"] == "POST":
+            response = await self._safely(scope, receive)
+            route, status = EVENTS, response.status_code
+            await response(scope, receive, send)
+        else:
+            status = await self._routed(scope, receive, send)
+            route = self._templates.get(scope.get("endpoint"), "other")
+        _counter(route, status).inc()
+        _timer(route).observe(time.perf_counter() - started_at)
+
+    async def _safely(self, scope: Scope, receive: Receive) -> Response:
+        try:
+            return await self._events.take(scope["headers"], receive)
+        except Refusal as refusal:
+            metrics.EVENTS_REFUSED.labels(code=str(refusal.code)).inc()
+            return answers.of_refusal(refusal)
+        except Exception as error:  # noqa: BLE001 - the server's own report of it would quote a value
+            _log.error("request failed", exc_info=error)
+            return answers.of_fault()
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
         status = 0
 
         async def note(message: Message) -> None:
@@ -69,45 +91,10 @@ class Door:
             await self._app(scope, receive, note)
         except Exception as error:  # noqa: BLE001 - answered already; the server's own report must not follow
             _log.error("request failed", exc_info=error)
-        route = self._templates.get(scope.get("endpoint"), "other")
-        metrics.HTTP_REQUESTS.labels(route=route, status=str(status)).inc()
-        metrics.HTTP_SECONDS.labels(route=route).observe(time.perf_counter() - started_at)
+        return status
 
-
-class _Events:
-    """`POST /v1/events`: one event or an array of them."""
-
-    def __init__(self, doorkeeper: Doorkeeper, intake: Intake) -> None:
-        self._doorkeeper = doorkeeper
-        self._intake = intake
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = read_head(scope["headers"])
-        # Whoever may not call has no body read.
-        storefront = await self._doorkeeper.storefront(head.authorization)
-        check_head(head)
-        single, read = read_body(await read_bytes(receive))
-        items: list[Submission | Reason] = []
-        for item in read:
-            items.append(item)
-            if len(items) % EVENTS_PER_TURN == 0:
-                await asyncio.sleep(0)
-        reasons = await self._take(storefront, items, head.traceparent)
-        response = _one_answer(reasons[0]) if single else _answers(reasons)
-        await response(scope, receive, send)
-
-    async def _take(
-        self, storefront: str, items: Sequence[Submission | Reason], traceparent: str | None
-    ) -> list[Reason | None]:
-        submissions = [item for item in items if isinstance(item, Submission)]
-        answers = iter(await self._intake.take(storefront, submissions, traceparent))
-        reasons = [next(answers) if isinstance(item, Submission) else item for item in items]
-        for item, reason in zip(items, reasons, strict=True):
-            if reason is not None:
-                metrics.EVENTS_REFUSED.labels(code=str(reason.code)).inc()
-            elif isinstance(item, Submission):
-                metrics.EVENTS_TAKEN.labels(storefront=storefront, type=item.form.event.type).inc()
-        return reasons
+    async def _take(self, request: Request) -> Response:
+        return await self._events.take(request.scope["headers"], request.receive)
 
 
 class _Calls:
@@ -124,16 +111,16 @@ class _Calls:
         storefront = await self._doorkeeper.storefront(head.authorization)
         check_head(head)
         told = await self._erasures.ask(storefront, await read_bytes(request.receive))
-        return _json(told, 202, {"location": told["status_url"]})
+        return answers.json(told, 202, {"location": told["status_url"]})
 
     async def progress(self, request: Request) -> Response:
         storefront = await self._storefront(request)
-        return _json(await self._erasures.progress(storefront, request.path_params["request"]))
+        return answers.json(await self._erasures.progress(storefront, request.path_params["request"]))
 
     async def certificate(self, request: Request) -> Response:
         storefront = await self._storefront(request)
         statement = await self._erasures.certificate(storefront, request.path_params["request"])
-        return Response(statement, media_type="application/jose", headers=_NEVER_STORED)
+        return answers.plain(statement, "application/jose")
 
     async def jwks(self, request: Request) -> Response:
         return Response(self._keys.document(), media_type="application/jwk-set+json")
@@ -145,48 +132,26 @@ class _Calls:
         return await self._doorkeeper.storefront(read_head(request.scope["headers"]).authorization)
 
 
-_NEVER_STORED = {"cache-control": "no-store"}
-
-
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        orjson.dumps(content), status, media_type="application/json", headers=_NEVER_STORED | (headers or {})
-    )
-
-
-_ACCEPTED = _json({"accepted": True}, 202)
-
-
-def _one_answer(reason: Reason | None) -> Response:
-    return _ACCEPTED if reason is None else _json(reason.body(), reason.status)
-
-
-def _answers(reasons: Sequence[Reason | None]) -> Response:
-    """Say for each event, in the order sent, what became of it; 207 where not all were accepted."""
-    results = [
-        {"status": 202} if reason is None else {"status": reason.status} | reason.body() for reason in reasons
-    ]
-    return _json({"results": results}, 207 if any(reasons) else 202)
-
-
 async def _say_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     metrics.EVENTS_REFUSED.labels(code=str(error.code)).inc()
-    headers: dict[str, str] = {}
-    if error.status == 503:
-        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if error.status in (401, 408, 413, 415):
-        # The rest of the body was not read, and is not going to be.
-        headers["connection"] = "close"
-    return _json(error.reason.body(), error.status, headers)
+    return answers.of_refusal(error)
 
 
 async def _say_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _json(Reason(_BY_STATUS.get(error.status_code, Code.INTERNAL)).body(), error.status_code)
+    return answers.of_refusal(Refusal(_BY_STATUS.get(error.status_code, Code.INTERNAL)))
 
 
 async def _say_fault(request: Request, error: Exception) -> Response:
-    return _json(Reason(Code.INTERNAL).body(), 500)
+    return answers.of_fault()
+
+
+@lru_cache(maxsize=1_000)
+def _counter(route: str, status: int) -> Any:
+    return metrics.HTTP_REQUESTS.labels(route=route, status=str(status))
+
+
+@lru_cache(maxsize=100)
+def _timer(route: str) -> Any:
+    return metrics.HTTP_SECONDS.labels(route=route)
