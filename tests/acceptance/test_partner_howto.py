@@ -7,17 +7,15 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
-import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.shopping import admit_shop, lethe, paid_order, until
+
 HOWTO = Path(__file__).parents[2] / "docs" / "how-to" / "partner.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", HOWTO.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 END = "--- that was all ---"
-LETHE = [sys.executable, "-m", "services.cli"]
 
 
 class Shell:
@@ -68,48 +66,6 @@ def carrier(whole_platform, tool, tmp_path):
     shell.close()
 
 
-def lethe(state, *arguments, given=""):
-    done = subprocess.run(
-        [*LETHE, *arguments, "--state", str(state), "--json"], input=given, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def order(state, tmp_path, name):
-    """Place and pay one order for the carrier `swift`; return subject and order."""
-    shop, subject, number = f"shop{secrets.token_hex(4)}", secrets.token_hex(16), secrets.token_hex(16)
-    token = tmp_path / "token"
-    lethe(state, "storefronts", "add", shop, "--token-file", str(token))
-    now = datetime.now(UTC).isoformat()
-    money = {"currency": "GBP", "exponent": 2, "total_minor": 300}
-    line = {"sku": "S1", "name": "Thing", "quantity": 2, "unit_price_minor": 150}
-    address = {"name": name, "address_lines": ["1 High Street"], "city": "London", "postal_code": "N1 9GU"}
-    placed = {
-        "order": number,
-        "carrier": "swift",
-        "basket": {"number": "1001", "placed_at": now, "lines": [line], **money},
-        "ship_to": {**address, "country": "GB", "delivery_note": "behind the shed"},
-    }
-    invoice = {"number": "I1", "issued_at": now, "buyer": name, "country": "GB", "tax_minor": 50, **money}
-    events = [
-        {"id": str(uuid.uuid4()), "type": f"lethe.order.{kind}.v1", "subject": subject, "data": data}
-        for kind, data in (("placed", placed), ("paid", {"order": number, "invoice": invoice}))
-    ]
-    told = lethe(state, "publish", "-", "--token-file", str(token), given="\n".join(map(json.dumps, events)))
-    assert told["accepted"] == 2
-    return subject, number
-
-
-def until(what, true, seconds=60):
-    """Wait until something is so; workers answer in their own time."""
-    ends_at = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < ends_at, f"waited too long for {what}"
-        time.sleep(0.5)
-    return found
-
-
 def test_the_how_to_for_carriers_works_as_it_stands(carrier, whole_platform, tmp_path):
     """D2, D4: a filtered topic that a foreign client reads and opens; delivered, revoked, acknowledged."""
     state = whole_platform.stack.state
@@ -125,8 +81,12 @@ def test_the_how_to_for_carriers_works_as_it_stands(carrier, whole_platform, tmp
     for path in kit.iterdir():
         shutil.copy(path, tmp_path)
     name = f"Canary {secrets.token_hex(4)}"
-    order(state, tmp_path, name)
-    counted = lambda column: lethe_list(state)[column]  # noqa: E731 - a question asked again and again
+    paid_order(state, admit_shop(state, tmp_path), "swift", name)
+
+    def counted(column):
+        listed = lethe(state, "partners", "list", expect=(0, 1))
+        return next(each[column] for each in listed if each["partner_id"] == "swift")
+
     until("the label", lambda: counted("offered") == 1)
     until(
         "the label on the topic", lambda: carrier.run(". ./topics; kcat -F kcat.conf -C -q -e -t $SHIPMENTS")
@@ -143,14 +103,6 @@ def test_the_how_to_for_carriers_works_as_it_stands(carrier, whole_platform, tmp
     carrier.run(forget)
     until("the word", lambda: counted("acknowledged") == 1)
     assert "swift" in carrier.run(look)
-
-
-def lethe_list(state):
-    """Return the numbers of the carrier `swift`."""
-    done = subprocess.run(
-        [*LETHE, "partners", "list", "--state", str(state), "--json"], capture_output=True, text=True
-    )
-    return next(each for each in json.loads(done.stdout) if each["partner_id"] == "swift")
 
 
 def test_a_carrier_reads_nothing_but_its_own_topic(carrier, whole_platform, tmp_path):
