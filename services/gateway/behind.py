@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from services.gateway.refusals import Code, Refusal
 from services.kernel.broker.interface import Message, Producer
-from services.kernel.errors import BrokerUnavailable, ConfigurationError, KeyringUnavailable
+from services.kernel.errors import BrokerUnavailable, ConfigurationError, KeyringUnavailable, LaneLost
 from services.kernel.sealing.batching import Batching
 from services.kernel.sealing.interface import Keyring, Minted, Refused, SubjectState
 from services.kernel.sealing.keys import KeyRef
@@ -62,6 +62,11 @@ class Behind:
         await self._flushes.close()
 
     async def _flush(self, messages: Sequence[Message]) -> Sequence[None]:
-        async with asyncio.timeout(SEND_SECONDS):
-            await self._producer.send(messages)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._producer.send(messages)
+        except LaneLost:
+            # The broker has forgotten this producer, as it does after a long silence; the next flush starts another.
+            await self._producer.stop()
+            raise BrokerUnavailable("producer-forgotten") from None
         return [None] * len(messages)

@@ -12,6 +12,7 @@ from schemas.privacy import Purpose
 from schemas.topics import ORDERS
 from services.kernel.broker.interface import Message
 from services.kernel.broker.memory import MemoryProducer
+from services.kernel.errors import LaneLost
 from services.kernel.ids import random_id
 from services.kernel.sealing.keys import KeyRef
 from services.kernel.sealing.lease import Want
@@ -206,6 +207,25 @@ async def test_kafka_silent_is_a_503_too(room: Room, monkeypatch: pytest.MonkeyP
     room.producer = SlowProducer(room)
     room.rebuild()
     assert (await room.take(placed())).json() == {"code": "broker-unavailable"}
+
+
+async def test_a_producer_that_kafka_has_forgotten_is_replaced(room: Room) -> None:
+    class Forgotten(MemoryProducer):
+        known = False
+
+        async def send(self, messages: Sequence[Message]) -> None:
+            if not self.known:
+                raise LaneLost("InvalidProducerIdMapping")
+            await super().send(messages)
+
+        async def stop(self) -> None:
+            self.known = True
+
+    room.producer = Forgotten(room.broker)
+    room.rebuild()
+    event = placed()
+    assert (await room.take(event)).json() == {"code": "broker-unavailable"}
+    assert (await room.take(event)).status_code == 202
 
 
 async def test_keyring_away_is_a_503_and_nothing_reaches_kafka(room: Room) -> None:
