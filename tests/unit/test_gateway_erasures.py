@@ -155,7 +155,9 @@ async def fold(room: Room, *events: RequestProgressed | CertificateIssued) -> li
     """Let the gateway's worker handle events; return how each ended."""
     batch = []
     for number, event in enumerate(events):
-        envelope = Envelope(derived_id("/erasure", event.request, event.model_dump_json(), 0), event.type, "/erasure")
+        envelope = Envelope(
+            derived_id("/erasure", event.request, event.model_dump_json(), 0), event.type, "/erasure"
+        )
         record = Record("certificates", 0, number, b"", event.model_dump_json().encode(), ())
         batch.append(Received(record, envelope, event, "a" * 32, room.worker.handler.key(event, "a" * 32)))
     async with room.storage.transaction("0") as tx:
