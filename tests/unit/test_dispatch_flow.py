@@ -284,3 +284,15 @@ async def test_an_unacknowledged_revocation_is_sent_again_also_after_an_erasure(
         assert len(room.read()) == silent
     finally:
         await room.stop()
+
+
+async def test_a_partner_who_writes_nonsense_stops_nobody(room):
+    """Its updates are dead letters, however many; the breaker is for what our own workers write."""
+    room.sign()
+    order, reference = await paid(room)
+    for _ in range(300):
+        room.acknowledge("9" * 32)
+    room.report(reference, TrackingStatus.DELIVERED)
+    await room.settle()
+    assert room.rows("orders")["orders"][order].stage is OrderStage.CLOSED
+    assert room.letters("carriers") == ["reference-unknown"] * 300
