@@ -23,6 +23,7 @@ class Server:
 
     host: str
     password: str
+    port: int = 5432
 
     def run_sql(self, sql: str, database: str = "postgres") -> str:
         """Run statements and return the first value, or nothing."""
@@ -30,7 +31,7 @@ class Server:
 
     async def _run(self, sql: str, database: str) -> str:
         connection = await asyncpg.connect(
-            host=self.host, user="admin", password=self.password, database=database
+            host=self.host, port=self.port, user="admin", password=self.password, database=database
         )
         try:
             if sql.lstrip().startswith("SELECT"):

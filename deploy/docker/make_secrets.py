@@ -14,12 +14,11 @@ from services.kernel.broker.grants import PRINCIPALS
 
 WORKER, KAFKA, POSTGRES = 10001, 1000, 999
 """Users of our image, of apache/kafka and of postgres."""
-KEKS = Path("/keks")
 
 
-def main() -> None:
-    """Make every secret, for the user of the container that reads it."""
-    secrets = Secrets(Layout(Path("/")))
+def main(root: Path = Path("/")) -> None:
+    """Make every secret below `root`, for the user of the container that reads it."""
+    secrets = Secrets(Layout(root))
     for principal in PRINCIPALS:
         secrets.get(principal, "kafka_password")
     for process in PROCESSES:
@@ -32,7 +31,7 @@ def main() -> None:
         secrets.put(f"postgres-{cluster}", "postgres_password", password)
     for folder in secrets.layout.secrets.iterdir():
         _give(folder, _owner(folder.name))
-    _give(KEKS, WORKER)
+    _give(secrets.layout.keks, WORKER)
 
 
 def _owner(name: str) -> int:

@@ -1,11 +1,17 @@
 """`docker-compose.yml`: generated from the settings of the embedded platform, and accepted by Compose."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
+import pytest
 import yaml
 
 from deploy import compose
+from deploy.docker import make_secrets
+from deploy.docker.grant_access import Server
+from deploy.local.access import reconcile_databases
 from deploy.settings import PROCESSES
 
 
@@ -53,3 +59,33 @@ def test_no_secret_is_in_the_file():
     text = json.dumps(compose.document())
     assert "jaas" not in text and "password=" not in text
     assert "jaas" not in compose.properties()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away, as the container of this step does")
+def test_every_secret_belongs_to_the_user_of_its_container(tmp_path: Path):
+    """Nobody else inside or outside the container can read it; a second start changes nothing."""
+    for folder in ("secrets", "keks", *(f"secrets/{each}" for each in ("admin", "kafka", "orders"))):
+        (tmp_path / folder).mkdir()
+    make_secrets.main(tmp_path)
+    files = {path: path.read_text() for path in (tmp_path / "secrets").rglob("*") if path.is_file()}
+    owners = {str(path.relative_to(tmp_path / "secrets")): path.stat().st_uid for path in files}
+    assert owners["orders/kafka_password"] == 10001 and owners["keyring/signing_key"] == 10001
+    assert owners["kafka/kafka_password"] == 1000 and owners["postgres-data/postgres_password"] == 999
+    assert owners["admin/kafka_password"] == 0
+    assert not any(path.stat().st_mode & 0o077 for path in (*files, *(tmp_path / "secrets").iterdir()))
+    make_secrets.main(tmp_path)
+    assert files == {path: path.read_text() for path in files}
+
+
+def test_roles_are_made_without_the_tools_of_the_embedded_platform(platform):
+    """The image has no psql: the same statements go through the driver, and once more changes nothing."""
+    stack = platform.stack
+    servers = {
+        name: Server("127.0.0.1", cluster.password, cluster.port) for name, cluster in stack.clusters.items()
+    }
+    for _ in range(2):
+        reconcile_databases(servers, stack.secrets)
+    schemas = (
+        "SELECT count(*) FROM pg_namespace WHERE nspname IN ('gateway', 'orders', 'carriers', 'erasure')"
+    )
+    assert servers["data"].run_sql(schemas, "lethe") == "4"
