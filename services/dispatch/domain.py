@@ -24,8 +24,11 @@ from services.dispatch.events import AcknowledgementMissed, AgreementEnded, Labe
 from services.kernel.decision import Decision, Given, Outgoing, Timer
 from services.kernel.errors import RejectedRecord
 
-SEGMENT = timedelta(hours=1)
-"""Kafka drops whole segments: a record outlives its retention by up to one."""
+LOG_CLEARS = PARTNER_LOG + timedelta(hours=1, minutes=10)
+"""When Kafka has dropped a record: it drops whole segments (of one hour), and looks for old ones every five minutes.
+
+Counted from the decision: a label leaves within seconds of it, unless Kafka itself is away.
+"""
 
 
 class Stage(StrEnum):
@@ -174,7 +177,7 @@ def _offer(terms: Terms, registry: Registry, shipment: Shipment, given: Given) -
         code=None,
         ship_to=None,
         reference=given.fresh,
-        log_clear_at=hour_after(given.at + PARTNER_LOG + SEGMENT),
+        log_clear_at=hour_after(given.at + LOG_CLEARS),
     )
     sent = Outgoing(out_topic(partner.id), given.fresh, label, subject=shipment.subject, partner=partner.id)
     return Decision(offered, (sent,), (_until_end(shipment, agreement, given.at),))
