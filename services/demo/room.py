@@ -5,6 +5,7 @@ topics is what an administrator could do who has every password.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from deploy.local import stack
+from schemas.ids import RANDOM_ID
 from schemas.topics import TOPICS, Topic, for_carrier
 from services.demo.log_reader import Record, read_topics
 
@@ -43,8 +45,7 @@ class Room:
 
     def lethe(self, *arguments: str, given: str | None = None) -> Ran:
         """Run `lethe` as a person would, with `given` on its standard input."""
-        told = " ".join(Path(each).name if each.startswith("/") else each for each in ("lethe", *arguments))
-        self.show(told + (" < note.txt" if given is not None else ""))
+        self.show(" ".join(("lethe", *map(_shown, arguments))) + (" < note.txt" if given is not None else ""))
         command = [sys.executable, "-m", "services.cli", *arguments]
         if "verify" not in arguments:
             command += ["--state", str(self.state)]
@@ -73,6 +74,13 @@ class Room:
         headers = {"authorization": f"Bearer {token}"}
         answer = httpx.request(method, self.stack.keyring_url + path, json=body, headers=headers, timeout=10)
         return answer.status_code, answer.json()
+
+
+def _shown(argument: str) -> str:
+    """Return an argument as it is worth reading: no folders, and of a random id the beginning."""
+    if argument.startswith("/"):
+        return Path(argument).name
+    return f"{argument[:6]}…" if re.fullmatch(RANDOM_ID, argument) else argument
 
 
 def _json(text: str) -> Any:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from deploy.local import stack
+from deploy.local.errors import PlatformUnavailable
 from services.demo import retail
 from services.demo.carrier import Carrier
 from services.demo.findings import Check, Findings
 from services.demo.retail import Retail
-from services.demo.room import Room
+from services.demo.room import Ran, Room
 from services.demo.scene import Scene, Script, write_script
 from services.demo.shop import NAME, Shop
 from services.demo.story import tell
@@ -143,8 +145,8 @@ def _scene(
 
 
 def _admit_shop(room: Room) -> str:
-    """Return the storefront's token."""
-    return str(room.lethe("storefronts", "add", NAME).answer["token"])
+    """Let the shop in; return its token."""
+    return str(_answer(room.lethe("storefronts", "add", NAME))["token"])
 
 
 def _admit_carrier(room: Room, carrier: Carrier) -> None:
@@ -154,7 +156,13 @@ def _admit_carrier(room: Room, carrier: Carrier) -> None:
     key.write_text(json.dumps(carrier.public_key), "utf-8")
     agreement.write_text(json.dumps(_agreement(carrier.name)), "utf-8")
     added = room.lethe("partners", "add", carrier.name, "--key", str(key), "--agreement", str(agreement))
-    carrier.start(_login(Path(added.answer["kit"]) / "kcat.conf"))
+    carrier.start(_login(Path(_answer(added)["kit"]) / "kcat.conf"))
+
+
+def _answer(ran: Ran) -> dict[str, Any]:
+    if ran.code != 0:
+        raise PlatformUnavailable(f"lethe refused to set the scene: exit code {ran.code}")
+    return dict(ran.answer)
 
 
 def _agreement(name: str) -> dict[str, object]:

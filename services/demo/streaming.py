@@ -17,6 +17,7 @@ _STAGES = "SELECT stage, count(*) AS count FROM orders.orders GROUP BY stage"
 def stream_early_orders(scene: Scene) -> Iterator[Check]:
     """Place and pay the first days' orders, and wait until every carrier has its labels."""
     script = scene.script
+    _introduce(scene)
     began = time.monotonic()
     with scene.telling.watching(lambda: counters(scene)):
         _sell(scene, script.early)
@@ -93,6 +94,14 @@ def counters(scene: Scene) -> Mapping[str, object]:
         "labels opened": _labels(scene),
         "copies forgotten": sum(len(each.revoked) for each in scene.carriers if each.acknowledges),
     }
+
+
+def _introduce(scene: Scene) -> None:
+    cast = scene.script.cast
+    scene.telling.line(
+        f"your text is the delivery note of an order of {cast.closed}, whose orders will all be closed"
+    )
+    scene.telling.line(f"{cast.open} will be forgotten, too, while a parcel is still on its way")
 
 
 def _sell(scene: Scene, purchases: Iterable[Purchase]) -> None:
