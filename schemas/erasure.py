@@ -19,7 +19,7 @@ Commitment = Annotated[
 ]
 SignedStatement = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=400_000),
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=750_000),
     Clear("a compact JWS without personal data"),
 ]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from schemas import topics
 from schemas.erasure import ErasureEvent
+from schemas.matrix import registry_version
 from services.erasure.certifying import signed_by
 from services.erasure.domain import AnswersDue, Rules, decide
 from services.erasure.metering import Watch, metered
-from services.erasure.registry import registry_version
 from services.erasure.rounds import KEYRING, Erasure
 from services.erasure.settings import Settings
 from services.erasure.signing import Signer

@@ -13,10 +13,10 @@ from schemas.privacy import Category
 from schemas.statements import KeyringStatement, commitment_of, digest_of
 from services.erasure.certificate import SCHEMA, Certificate, published_schema
 from services.erasure.certifying import fingerprint
-from services.erasure.registry import registry_version
 from services.erasure.signing import NotSigned, PublicKey, Signer, decoded, encoded, key_set, taken_apart
 from services.erasure.verification import committed_to, in_order, read_certificate, verify
 from services.kernel.errors import ConfigurationError
+from services.kernel.worker.outgoing import MOST_BYTES
 from tests.fixtures.erasures import (
     CERTIFIER,
     KEYRING_SIGNER,
@@ -278,6 +278,9 @@ def test_a_statement_names_no_subject():
     assert not {"subject", "storefront"} & set(KeyringStatement.model_fields)
 
 
-def test_the_registry_version_is_a_hash_that_only_the_matrix_changes():
-    """Two processes of one version agree."""
-    assert registry_version() == registry_version() and len(registry_version()) == 64
+def test_a_person_with_thousands_of_invoices_gets_a_certificate_too():
+    """Large customers are people too: everything still fits into one record."""
+    many = tuple(held(number, Category.ACCOUNTING, Ground.STATUTORY) for number in range(2_500))
+    signed = issued(*many)
+    assert len(verify(signed, KEYS).statement.held) == 2_500
+    assert len(signed) < MOST_BYTES
