@@ -29,9 +29,17 @@ def write(layout: Layout, identity: Identity, secrets: Secrets) -> None:
     )
     signers = [each.principal for each in PROCESSES if "signing_key" in each.secrets]
     keys = [public_jwk(secrets.signing_key(each)) for each in sorted(signers)]
-    write_whole(layout.client / "keys.jwks", json.dumps({"keys": keys}, indent=2) + "\n")
+    _publish(layout.client / "keys.jwks", keys)
     write_whole(layout.client / "kcat", KCAT, mode=0o700)
     _lend_library(layout.client / "lib")
+
+
+def _publish(path: Path, keys: list[dict[str, str]]) -> None:
+    """Write the public keys; one that is no longer used stays, so that old certificates can be checked for ever."""
+    known = json.loads(path.read_text("utf-8"))["keys"] if path.exists() else []
+    current = {key["kid"] for key in keys}
+    retired = [key for key in known if key["kid"] not in current]
+    write_whole(path, json.dumps({"keys": keys + retired}, indent=2) + "\n")
 
 
 def _lend_library(folder: Path) -> None:
