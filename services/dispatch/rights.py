@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from schemas.erasure import Held
 from schemas.privacy import Category
-from services.dispatch.domain import UNSEEN, Shipment, Stage, Terms, erase
+from services.dispatch.domain import UNSEEN, Shipment, Terms, erase
 from services.dispatch.metering import count_revocations
 from services.dispatch.store import ShipmentStore
 from services.kernel.decision import Decision, Timer
@@ -37,7 +36,10 @@ class DispatchRights:
             anonymised=sum(
                 row.order in decided and row.stage not in UNSEEN and not row.request for row in rows
             ),
-            retained=tuple(held for held in erasing.but if _still_here(held, kept)),
+            # Whatever its stage: a row that is kept for a ground and not named would look like nothing found.
+            retained=tuple(
+                held for held in erasing.but if held.category is Category.LOGISTICS and held.scope in kept
+            ),
             partners=words.partners if words else (),
             outgoing=outgoing,
         )
@@ -52,14 +54,6 @@ class DispatchRights:
             await self._store.save(tx, left)
         if timers:
             await tx.schedule([_reminder(tx, timer) for timer in timers])
-
-
-def _still_here(held: Held, kept: Mapping[str, Shipment]) -> bool:
-    """Whether an address is here or with the partner on this ground."""
-    row = kept.get(held.scope)
-    return (
-        held.category is Category.LOGISTICS and row is not None and row.stage in (Stage.HELD, Stage.OFFERED)
-    )
 
 
 def _reminder(tx: Transaction, timer: Timer) -> TimerRow:

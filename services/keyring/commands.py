@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from schemas.erasure import Destroy, GroundEnded, KeysDestroyed
+from schemas.erasure import Destroy, Erase, GroundEnded, KeysDestroyed
 from schemas.holds import HoldConfirmed, HoldReleased
 from schemas.privacy import Event
 from schemas.statements import KeyringStatement
@@ -150,6 +150,8 @@ def _change(event: Event, person: Subject, at: datetime) -> Change:
             return domain.destroy(person, request, number, at)
         case GroundsDue():
             return domain.lapse(person, at)
+        case Erase():
+            return Change(person)  # To the owners; the keyring has done its part before they are told.
         case _:
             raise RejectedRecord("event-unknown")
 

@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from schemas.envelope import Envelope
-from schemas.erasure import GroundEnded, KeysDestroyed
+from schemas.erasure import Erase, GroundEnded, KeysDestroyed
 from schemas.holds import Ground
 from schemas.privacy import Category, Event
 from schemas.statements import digest_of
@@ -163,6 +163,13 @@ async def test_a_repeat_says_nothing(bench: Bench) -> None:
     handled = await handle(bench, *history)
     assert [each.ending for each in handled] == [REPEATED] * 3
     assert not any(each.outgoing for each in handled)
+
+
+async def test_a_command_to_the_owners_changes_nothing_here(bench: Bench) -> None:
+    """As a dead letter, it would open the breaker after a hundred erasures."""
+    ref = new_ref()
+    (handled,) = await handle(bench, (ref.subject, Erase(request=new_id(), round=1)))
+    assert (handled.ending, handled.outgoing) == (REPEATED, ())
 
 
 async def test_a_person_never_seen_gets_a_receipt_about_nothing(bench: Bench) -> None:
