@@ -11,6 +11,9 @@ from services.gateway.submission import BODY_BYTES
 
 BODY_SECONDS = 30.0
 """How long a body may take to arrive."""
+LARGE_BYTES = 64 * 1024
+"""Larger bodies, and those of unannounced length, take turns, so that many at once do not fill the memory."""
+LARGE_AT_ONCE = 16
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -28,6 +31,11 @@ class Head:
     content_encoding: bytes = b""
     content_length: bytes = b""
     traceparent: str | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether its body may be a large one."""
+        return not self.content_length.isdigit() or int(self.content_length[:20]) > LARGE_BYTES
 
 
 def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
@@ -58,7 +66,7 @@ def check_head(head: Head) -> None:
         raise Refusal(Code.BODY_TOO_LARGE)
 
 
-async def read_bytes(receive: Receive) -> bytes:
+async def read_bytes(receive: Receive, most_bytes: int = BODY_BYTES) -> bytes:
     """Return the body; raise `Refusal` as soon as it is too long, and when it does not arrive in time."""
     body = bytearray()
     try:
@@ -68,7 +76,7 @@ async def read_bytes(receive: Receive) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise Refusal(Code.BODY_SLOW)
                 body += message.get("body", b"")
-                if len(body) > BODY_BYTES:
+                if len(body) > most_bytes:
                     raise Refusal(Code.BODY_TOO_LARGE)
                 if not message.get("more_body"):
                     return bytes(body)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from services.gateway import answers
-from services.gateway.body import Receive, check_head, read_bytes, read_head
+from services.gateway.body import LARGE_AT_ONCE, Head, Receive, check_head, read_bytes, read_head
 from services.gateway.intake import Intake
 from services.gateway.refusals import Reason
 from services.gateway.submission import Submission, read_body
@@ -25,6 +25,7 @@ class Events:
     def __init__(self, doorkeeper: Doorkeeper, intake: Intake) -> None:
         self._doorkeeper = doorkeeper
         self._intake = intake
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def take(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Response:
         """Return the answer once Kafka has what is acceptable; raise `Refusal` where the call as a whole is not."""
@@ -32,6 +33,12 @@ class Events:
         # Whoever may not call has no body read.
         storefront = await self._doorkeeper.storefront(head.authorization)
         check_head(head)
+        if head.large:
+            async with self._large:
+                return await self._answer(storefront, head, receive)
+        return await self._answer(storefront, head, receive)
+
+    async def _answer(self, storefront: str, head: Head, receive: Receive) -> Response:
         single, read = read_body(await read_bytes(receive))
         items: list[Submission | Reason] = []
         for item in read:

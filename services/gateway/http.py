@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.gateway import answers
-from services.gateway.body import check_head, read_bytes, read_head
+from services.gateway.body import LARGE_BYTES, check_head, read_bytes, read_head
 from services.gateway.erasures import Erasures
 from services.gateway.events import Events
 from services.gateway.jwks import CertificateKeys
@@ -110,7 +110,7 @@ class _Calls:
         head = read_head(request.scope["headers"])
         storefront = await self._doorkeeper.storefront(head.authorization)
         check_head(head)
-        told = await self._erasures.ask(storefront, await read_bytes(request.receive))
+        told = await self._erasures.ask(storefront, await read_bytes(request.receive, LARGE_BYTES))
         return answers.json(told, 202, {"location": told["status_url"]})
 
     async def progress(self, request: Request) -> Response:

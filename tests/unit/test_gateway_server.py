@@ -88,6 +88,38 @@ async def test_a_body_that_never_ends_is_given_up(served, monkeypatch) -> None:
     writer.close()
 
 
+async def test_many_large_bodies_take_turns(served, monkeypatch) -> None:
+    room, server = served
+    room.app._events._large = asyncio.Semaphore(1)
+    go = asyncio.Event()
+    send = room.producer.send
+    waiting = 0
+
+    async def wait_for_large_ones(messages) -> None:
+        nonlocal waiting
+        if len(messages) > 1:
+            waiting += 1
+            await go.wait()
+        await send(messages)
+
+    room.producer.send = wait_for_large_ones
+    large = [placed() for _ in range(100)]
+    async with httpx.AsyncClient(base_url=url(server), headers=HEADERS) as http:
+        asked = [asyncio.create_task(http.post("/v1/events", json=large)) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        assert waiting == 1
+        go.set()
+        assert (await http.post("/v1/events", json=placed())).status_code == 202
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {202}
+
+
+async def test_a_wish_needs_no_large_body(served) -> None:
+    _, server = served
+    async with httpx.AsyncClient(base_url=url(server), headers=HEADERS) as http:
+        answer = await http.post("/v1/erasures", content=b" " * 70_000)
+    assert answer.json() == {"code": "body-too-large"}
+
+
 async def test_a_sender_that_hangs_up_harms_nobody(served) -> None:
     room, server = served
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
