@@ -1,6 +1,7 @@
 """The proof in a file, checked by somebody who has nothing else, and what is left."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from schemas.holds import Ground
@@ -37,7 +38,7 @@ def what_is_left(scene: Scene) -> Iterator[Check]:
     kept = [part for certificate in certificates for part in certificate.retained]
     for part in kept:
         scene.telling.line(
-            f"kept: {part.category} of {len(part.scopes)} orders, {part.ground}, until {part.until}"
+            f"kept: {part.category} of {len(part.scopes)} orders, {part.ground}, until {_day(part.until)}"
         )
     for words in certificates:
         _say_words(scene, words)
@@ -70,9 +71,13 @@ def _say_words(scene: Scene, certificate: Certificate) -> None:
 
 
 def _word(partner: PartnerPart) -> str:
-    due = f", {partner.outstanding} awaited until {partner.due_at}" if partner.outstanding else ""
-    clear = f"its topic is clear of them at {partner.log_clear_at}"
+    due = f", {partner.outstanding} awaited until {_day(partner.due_at)}" if partner.outstanding else ""
+    clear = f"its topic is clear of them on {_day(partner.log_clear_at)}"
     return f"{partner.acknowledged} of {partner.revoked} copies erased{due}; {clear}"
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "an unknown day"
 
 
 def _pending(keks: Iterable[dict[str, Any]]) -> int:

@@ -18,6 +18,8 @@ from services.demo.countries import code_of
 
 MOST_LINES = 675
 """Of the largest order of those five days; generated orders stay below."""
+CUSTOMERS_PERCENT = 70
+"""So many customers for a hundred orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def generate(orders: int, seed: int = 1) -> Retail:
     at = datetime(2010, 12, 1, 8, 26, tzinfo=UTC)
     for number in range(536365, 536365 + orders):
         at += timedelta(minutes=chance.randint(1, 6))
-        purchases.append(_made_up(chance, number, at))
+        purchases.append(_made_up(chance, number, at, customers=orders * CUSTOMERS_PERCENT // 100))
         if chance.random() < 0.1:
             meant = purchases[-1] if chance.random() < 0.3 else None
             said = (
@@ -163,9 +165,9 @@ def _cancellation(number: str, rows: Sequence[Row], purchases: Sequence[Purchase
     return Cancellation(number, customer, next(fitting, None))
 
 
-def _made_up(chance: random.Random, number: int, at: datetime) -> Purchase:
+def _made_up(chance: random.Random, number: int, at: datetime, customers: int) -> Purchase:
     guest = chance.random() < 0.06
-    customer = None if guest else str(chance.randint(12_000, 12_000 + 350))
+    customer = None if guest else str(chance.randint(12_000, 12_000 + customers))
     count = min(MOST_LINES, 1 + int(chance.expovariate(1 / 25)))
     lines = (
         Line(f"{20_000 + chance.randint(0, 3_000)}", f"PRODUCT {chance.randint(1, 3_000)}", chance.randint(1, 24),
