@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,6 @@ from schemas.orders import Basket, OrderPlaced
 from schemas.privacy import Category
 from schemas.strict_json import violation
 from schemas.topics import MINTS, OPENS, OWNERS, TOPICS, WORKERS, for_carrier
-from services.kernel.sealing.jwe import seal
-from services.kernel.sealing.keys import DataKey
-from services.kernel.sealing.place import place
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
 FOLDERS = {
@@ -219,13 +215,3 @@ def test_the_largest_basket_of_a_real_shop_fits():
     line = BASKET["lines"][0]
     many = BASKET | {"lines": [line] * 2_000, "total_minor": 2_000 * 1530 + 570}
     assert len(Basket.model_validate_json(json.dumps(many)).lines) == 2_000
-
-
-def test_decoding_an_order_takes_microseconds():
-    """The loop decodes every record; a generous bound, for shared machines."""
-    token = seal(DataKey.fresh(), place("orders", "0" * 32, "ship_to"), b"x" * 900)
-    value = json.dumps({"order": "0" * 32, "carrier": "acme", "basket": token, "ship_to": token}).encode()
-    started = time.perf_counter()
-    for _ in range(2_000):
-        OrderPlaced.model_validate_json(value)
-    assert (time.perf_counter() - started) / 2_000 < 100e-6
