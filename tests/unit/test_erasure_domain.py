@@ -147,6 +147,17 @@ def test_a_late_answer_of_an_older_round_counts_as_clean_up_but_answers_nothing(
     assert (orders.erased, orders.erased_before) == (0, 5)
 
 
+def test_a_late_answer_of_an_older_round_does_not_stand_for_the_current_one():
+    """The owner still owes what it was asked last."""
+    ledger = fanned_out(held(1))
+    ledger.fold(GroundEnded(request=FIRST, ended=(held(1),)))
+    ledger.fold(keys_destroyed(FIRST, 2))
+    assert ledger.fold(receipt(FIRST, 1, "orders", erased=5)) == []
+    assert set(ledger.state.missing) == set(RULES.owners)
+    ledger.fold(receipt(FIRST, 2, "carriers"))
+    assert not ledger.certificates
+
+
 def test_an_owner_that_keeps_what_no_ground_holds_is_not_believed():
     """Only the keyring says what may be kept."""
     ledger = fanned_out(held(1))
