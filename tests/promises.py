@@ -13,7 +13,36 @@ from pathlib import Path
 from tests.fixtures.outcomes import OUTCOMES
 
 TABLE = Path("docs/promises.md")
-IDS = "S1 C1 C2 C3 C4 U1 U2 U3 U4 U5 U6 T1 T2 T3 T4 T5 D1 D2 D3 D4 D5 R1 R2 R3 R4 V1 V2 V3".split()
+IDS = [
+    "S1",
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "U1",
+    "U2",
+    "U3",
+    "U4",
+    "U5",
+    "U6",
+    "T1",
+    "T2",
+    "T3",
+    "T4",
+    "T5",
+    "D1",
+    "D2",
+    "D3",
+    "D4",
+    "D5",
+    "R1",
+    "R2",
+    "R3",
+    "R4",
+    "V1",
+    "V2",
+    "V3",
+]
 KEPT, NOT_YET = "kept", "not yet"
 _TEST = re.compile(r"`(tests/[\w/]+\.py::\w+)`")
 
@@ -35,7 +64,9 @@ class Row:
 
 def read(text: str) -> list[Row]:
     """Return the rows of the table."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
+    ]
     return [Row(*row) for row in cells if len(row) == 4 and row[0] in IDS]
 
 
