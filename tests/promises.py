@@ -13,36 +13,7 @@ from pathlib import Path
 from tests.fixtures.outcomes import OUTCOMES
 
 TABLE = Path("docs/promises.md")
-IDS = [
-    "S1",
-    "C1",
-    "C2",
-    "C3",
-    "C4",
-    "U1",
-    "U2",
-    "U3",
-    "U4",
-    "U5",
-    "U6",
-    "T1",
-    "T2",
-    "T3",
-    "T4",
-    "T5",
-    "D1",
-    "D2",
-    "D3",
-    "D4",
-    "D5",
-    "R1",
-    "R2",
-    "R3",
-    "R4",
-    "V1",
-    "V2",
-    "V3",
-]
+IDS = tuple("S1 C1 C2 C3 C4 U1 U2 U3 U4 U5 U6 T1 T2 T3 T4 T5 D1 D2 D3 D4 D5 R1 R2 R3 R4 V1 V2 V3".split())  # noqa: SIM905
 KEPT, NOT_YET = "kept", "not yet"
 _TEST = re.compile(r"`(tests/[\w/]+\.py::\w+)`")
 
@@ -73,7 +44,7 @@ def read(text: str) -> list[Row]:
 def faults(rows: list[Row], outcomes: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the table, a line each."""
     found = []
-    if [row.promise for row in rows] != IDS:
+    if [row.promise for row in rows] != list(IDS):
         found.append(f"the table must name each of the {len(IDS)} promises once, in their order")
     for row in rows:
         if row.status not in (KEPT, NOT_YET):
