@@ -191,6 +191,16 @@ async def test_what_an_open_order_needs_is_kept_and_named(rows):
     assert (await ask(rows, "load", [open_order.order]))[open_order.order] == open_order
 
 
+@pytest.mark.parametrize("stage", Stage)
+async def test_an_owner_that_keeps_a_row_says_so_whatever_became_of_the_parcel(rows, stage):
+    """The release of a cancelled order may still be on its way to the keyring when its person is erased."""
+    kept = shipment(1, stage)
+    logistics = Held(scope=kept.order, category=Category.LOGISTICS, ground=Ground.OPEN_ORDER)
+    await save(rows, kept)
+    outcome = await erase(rows, logistics)
+    assert (outcome.erased, outcome.anonymised, outcome.retained) == (0, 0, (logistics,))
+
+
 async def test_what_partners_said_of_the_erased_is_summed_up_per_partner(rows):
     erased = {"request": REQUEST}
     await save(
