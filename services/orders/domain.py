@@ -79,6 +79,10 @@ class Order:
 
 WHILE_OPEN = (Category.TRANSACTION, Category.LOGISTICS)
 """What the parties need until the order closes."""
+# The invoice is held before it exists: an order that outlives its customer's erasure can still be paid,
+# because the keyring then mints only where a ground already stands.
+UNPAID = (*WHILE_OPEN, Category.ACCOUNTING)
+_OPEN = tuple(Hold(category=each, ground=Ground.OPEN_ORDER) for each in UNPAID)
 
 # Reports carry no sequence: a late repeat looks like a second attempt, so only what is further counts.
 _PROGRESS = (
@@ -130,11 +134,7 @@ def _begin(event: OrderEvent, given: Given) -> Decision[Order | None]:
     if not isinstance(event, OrderPlaced):
         raise RejectedRecord(code="order-unknown")
     order = Order(event.order, given.subject, Stage.PLACED, 1, event.carrier, event.basket, event.ship_to)
-    # The invoice is held before it exists: an order that outlives its customer's erasure can still be paid,
-    # because the keyring then mints only where a ground already stands.
-    held = (*WHILE_OPEN, Category.ACCOUNTING)
-    holds = tuple(Hold(category=each, ground=Ground.OPEN_ORDER) for each in held)
-    return Decision(order, (_confirm(order, holds),))
+    return Decision(order, (_confirm(order, _OPEN),))
 
 
 def _pay(terms: Terms, order: Order, event: OrderPaid, given: Given) -> Decision[Order | None]:
@@ -157,7 +157,7 @@ def _cancel(order: Order) -> Decision[Order | None]:
             return Decision(order)
         case Stage.PLACED:
             cancelled = _moved(order, Stage.CANCELLED)
-            return Decision(cancelled, (_release(cancelled, (*WHILE_OPEN, Category.ACCOUNTING)),))
+            return Decision(cancelled, (_release(cancelled, UNPAID),))
         case Stage.PAID:
             cancelled = _moved(order, Stage.CANCELLED)
             revoked = _ship(cancelled, ShipmentCancelled(order=order.id))
