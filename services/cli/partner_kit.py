@@ -48,21 +48,23 @@ What this is: the access of partner {partner} to its two topics. Nothing of ours
 writes (SCRAM-SHA-512), any JOSE library opens labels (ECDH-ES+A256KW, A256GCM, with your private key).
 
 Read      {out}
-          key      the reference: it stands for one parcel with you, and for nothing anywhere else
-          {offered}   {{"reference", "service", "label"}}; the label is a compact JWE of JSON
-          {revoked}    no value, header ce_reason: erase your copy, then say so
-Write     {updates}   with the headers ce_specversion 1.0, ce_id, ce_source, ce_type, content-type application/json
-          {reported}  {{"reference", "status"}}; {statuses}
-          {erased}     {{"reference"}}: your copy is erased
+          The key is the reference: it stands for one parcel with you, and for nothing anywhere else.
+          {offered}    {{"reference", "service", "label"}}; the label is a compact JWE of JSON
+          {revoked}     no value, header ce_reason: erase your copy, then say so
+Write     {updates}
+          Headers: ce_specversion 1.0, ce_id, ce_source, ce_type, content-type application/json.
+          {reported}   {{"reference", "status"}}; {statuses}
+          {erased}      {{"reference"}}: your copy is erased
 
-With kcat and jose, in this folder, private.jwk being your private key:
+With kcat (on librdkafka 2.6.1 or newer) and jose, in this folder, private.jwk being your private key and label.jwe a
+label without a line end:
 
     . ./topics
-    kcat -F kcat.conf -C -q -e -t $SHIPMENTS -f '%k %s\\n'
-    jose jwe dec -i label.jwe -k private.jwk -O -      (label.jwe: the label, without a line end)
-    echo '{{"reference":"…","status":"delivered"}}' | kcat -F kcat.conf -P -t $UPDATES \\
-        -H ce_specversion=1.0 -H ce_id=$(cat /proc/sys/kernel/random/uuid) -H ce_source=/partners/{partner} \\
-        -H ce_type={reported} -H content-type=application/json
+    kcat -F kcat.conf -C -q -e -t "$SHIPMENTS" -f '%k %s\\n'
+    jose jwe dec -i label.jwe -k private.jwk -O -
+    printf '{{"reference":"…","status":"delivered"}}' | kcat -F kcat.conf -P -t "$UPDATES" -H ce_specversion=1.0 \\
+        -H ce_type={reported} -H ce_id="$(cat /proc/sys/kernel/random/uuid)" \\
+        -H ce_source=/partners/{partner} -H content-type=application/json
 
 kcat.conf holds your password: keep it to yourself. What you read stays on the topic for 72 hours.
 """
