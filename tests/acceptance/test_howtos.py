@@ -1,0 +1,80 @@
+"""The how-to pages' own commands, run as they stand, in the order in which a reader would type them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.shopping import lethe
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def reader(whole_platform, tool, tmp_path):
+    """Somebody in an empty folder, with `lethe` installed and a `kcat` that Kafka 4 lets in."""
+    state = whole_platform.stack.state
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    shims = {
+        "kcat": f'LD_LIBRARY_PATH="{state}/client/lib" exec "{tool("kcat")}" "$@"',
+        "lethe": f'exec "{sys.executable}" -m services.cli "$@"',
+    }
+    for name, command in shims.items():
+        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
+        (programs / name).chmod(0o700)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(PAGES.parents[1]),
+        "LETHE_STATE": str(state),
+        "LETHE_URL": whole_platform.stack.gateway_url,
+    }
+
+    def follow(page: str, **known: str) -> str:
+        """Run every command of a page and return what was printed; any unexpected exit code ends it."""
+        blocks = _BLOCK.findall((PAGES / page).read_text(encoding="utf-8"))
+        commands = "".join(block for language, block in blocks if language in ("", "sh"))
+        assert commands
+        done = subprocess.run(
+            ["bash", "-eu", "-c", commands], cwd=tmp_path, env={**environment, **known}, text=True,
+            capture_output=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return follow
+
+
+def test_a_storefront_connects_sends_an_order_and_forgets_a_customer(reader):
+    """R3, by the storefront's page."""
+    printed = reader("storefront.md")
+    assert '"accepted"' in printed
+    assert '"salt"' in printed
+
+
+def test_an_operator_looks_scales_and_rotates(reader, tmp_path):
+    """T5, by the operator's page."""
+    printed = reader("operator.md")
+    assert "ready" in printed
+    assert "primary" in printed
+    assert {each["topic"] for each in json.loads((tmp_path / "topics.json").read_text())["topics"]} > {
+        "orders"
+    }
+
+
+def test_a_privacy_officer_follows_a_request_and_checks_its_certificate(reader, whole_platform, tmp_path):
+    """R3, by the privacy officer's page."""
+    state = whole_platform.stack.state
+    token = tmp_path / "officer.token"
+    lethe(state, "storefronts", "add", "officershop", "--token-file", str(token))
+    (tmp_path / "text.txt").write_text("a text that nobody ever wrote\n")
+    subject = "0123456789abcdef" * 2
+    erased = lethe(state, "erase", subject, "--token-file", str(token), "--wait", "60", expect=(0,))
+    printed = reader("privacy-officer.md", REQUEST=erased["request"], SALT=erased["salt"], SUBJECT=subject)
+    assert "certified" in printed
