@@ -116,13 +116,7 @@ def generate(orders: int, seed: int = 1) -> Retail:
         at += timedelta(minutes=chance.randint(1, 6))
         purchases.append(_made_up(chance, number, at, customers=orders * CUSTOMERS_PERCENT // 100))
         if chance.random() < 0.1:
-            meant = purchases[-1] if chance.random() < 0.3 else None
-            said = (
-                (purchases[-1].customer, purchases[-1].number)
-                if meant
-                else (str(chance.randint(12_000, 18_000)), None)
-            )
-            cancellations.append(Cancellation(f"C{number}", *said))
+            cancellations.append(_taken_back(chance, purchases[-1]))
     return Retail("orders made up by the demo", tuple(purchases), tuple(cancellations), 0)
 
 
@@ -163,6 +157,13 @@ def _cancellation(number: str, rows: Sequence[Row], purchases: Sequence[Purchase
         if customer and each.customer == customer and products <= {line.sku for line in each.lines}
     )  # fmt: skip
     return Cancellation(number, customer, next(fitting, None))
+
+
+def _taken_back(chance: random.Random, purchase: Purchase) -> Cancellation:
+    """Return a cancellation of this order, or more often of one that was placed before the first day."""
+    if purchase.customer and chance.random() < 0.3:
+        return Cancellation(f"C{purchase.number}", purchase.customer, purchase.number)
+    return Cancellation(f"C{purchase.number}", str(chance.randint(12_000, 18_000)), None)
 
 
 def _made_up(chance: random.Random, number: int, at: datetime, customers: int) -> Purchase:
