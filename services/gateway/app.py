@@ -15,6 +15,7 @@ from services.gateway.server import HttpServer
 from services.gateway.settings import Settings
 from services.gateway.store import Desk, PostgresDesk, RequestStore
 from services.gateway.tokens import Doorkeeper
+from services.gateway.transport import KeptConnections
 from services.kernel.broker.interface import Broker, Producer
 from services.kernel.clock import SystemClock
 from services.kernel.sealing.interface import Keyring
@@ -52,7 +53,7 @@ class Gateway:
     """What the process runs beside its loop."""
 
     def __init__(self, settings: Settings, broker: Broker, desk: Desk) -> None:
-        self._keyring = HttpKeyring(settings.keyring_url, settings.keyring_token)
+        self._keyring = HttpKeyring(settings.keyring_url, settings.keyring_token, transport=KeptConnections())
         self._producer = broker.producer()
         app, self._behind = door(settings, self._keyring, self._producer, desk)
         self._server = HttpServer(app, settings.http_host, settings.http_port)
