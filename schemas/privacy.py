@@ -8,6 +8,7 @@ of a type that does not keep the promise, fails when the module is imported.
 import builtins
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -102,10 +103,9 @@ class Event(Contract):
         return getattr(self, self.scope_field) if self.scope_field else None
 
     @classmethod
-    def personal_fields(cls) -> dict[str, Personal]:
+    def personal_fields(cls) -> Mapping[str, Personal]:
         """Name and classification of every sealed field."""
-        found = {name: classification_of(cls, name, field) for name, field in cls.model_fields.items()}
-        return {name: kind for name, kind in found.items() if isinstance(kind, Personal)}
+        return _personal_fields(cls)
 
     @classmethod
     def plain_form(cls) -> builtins.type[BaseModel]:
@@ -115,6 +115,13 @@ class Event(Contract):
     def place(self, field: str) -> str:
         """Where a sealed field of this event logically lives, whoever carries it."""
         return f"{self.collection}/{self.scope}/{field}"
+
+
+@cache
+def _personal_fields(event: type[Event]) -> Mapping[str, Personal]:
+    """Asked for every outgoing event, and the same for the whole life of a class."""
+    found = {name: classification_of(event, name, field) for name, field in event.model_fields.items()}
+    return {name: kind for name, kind in found.items() if isinstance(kind, Personal)}
 
 
 _PLAIN_FORMS: dict[type[Event], type[BaseModel]] = {}

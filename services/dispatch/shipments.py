@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.deliveries import CopyForgotten
 from schemas.erasure import PartnerAcknowledged
-from schemas.privacy import Category, Event
+from schemas.privacy import Event
 from schemas.shipments import ShipmentRequested
 from schemas.topics import RECEIPTS
 from services.dispatch.domain import Terms, decide
@@ -17,7 +17,7 @@ from services.dispatch.store import ShipmentStore
 from services.kernel.decision import Outgoing
 from services.kernel.storage.interface import Transaction
 from services.kernel.telemetry import metrics
-from services.kernel.worker.endings import CONSUMED, SUPPRESSED
+from services.kernel.worker.endings import CONSUMED
 from services.kernel.worker.fold import Fold
 from services.kernel.worker.worker import Handled, Received
 
@@ -38,29 +38,13 @@ class Shipments:
         return str(event.order)
 
     async def handle(self, tx: Transaction, batch: Sequence[Received]) -> list[Handled]:
-        """Fold a batch; a request whose address is no longer excepted from an erasure is suppressed."""
-        late = await self._without_ground(tx, batch)
+        """Fold a batch; add what partners have acknowledged to the last word of each erased person."""
         needed = any(isinstance(each.event, _NEEDS_REGISTRY) for each in batch)
         registry = await self._store.registry(tx) if needed else {}
         fold = Fold[Any](partial(decide, self._terms, registry), self._store, self.key, self._policy)
-        folded = iter(await fold.handle(tx, [each for each in batch if id(each) not in late]))
-        handled = [Handled(each, SUPPRESSED) if id(each) in late else next(folded) for each in batch]
+        handled = await fold.handle(tx, batch)
         count_revocations(outgoing for each in handled for outgoing in each.outgoing)
         return await self._with_acknowledgements(tx, handled)
-
-    async def _without_ground(self, tx: Transaction, batch: Sequence[Received]) -> set[int]:
-        """Find requests of erased people whose order is excepted for another category's sake only.
-
-        The loop suppresses by order: an invoice held for the tax office would let an address in again here.
-        """
-        requests = [each for each in batch if isinstance(each.event, ShipmentRequested)]
-        subjects = list({each.subject for each in requests})
-        erased = await tx.suppressed(subjects) if subjects else {}
-        return {
-            id(each)
-            for each in requests
-            if each.subject in erased and (each.key, str(Category.LOGISTICS)) not in erased[each.subject]
-        }
 
     async def _with_acknowledgements(self, tx: Transaction, handled: list[Handled]) -> list[Handled]:
         """Add, for erased people, what their partners have now acknowledged, to the last word of each."""

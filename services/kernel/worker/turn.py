@@ -10,7 +10,7 @@ from schemas.privacy import Event
 from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Record, TopicPartition
 from services.kernel.errors import LaneLost, RejectedRecord, StoreRejected
-from services.kernel.storage.interface import DeadLetter, Storage, TimerRow, Transaction
+from services.kernel.storage.interface import DeadLetter, Pairs, Storage, TimerRow, Transaction
 from services.kernel.telemetry import metrics
 from services.kernel.worker.breaker import Breaker
 from services.kernel.worker.decode import TIMERS_TOPIC, Decoder
@@ -69,7 +69,7 @@ class Turn:
             await tx.advance(batch.next_offsets)
             # The breaker is for what our own workers write: a partner who writes nonsense must stop nobody else.
             if self._worker.pattern is None:
-                self._breaker.note(ledger.endings)
+                self._breaker.note(batch.records, ledger.letters)
         self._count(ledger)
 
     async def handle_due(self, lane: str) -> bool:
@@ -128,17 +128,16 @@ class Turn:
         return others
 
     async def _suppress(self, tx: Transaction, events: list[Received], ledger: Ledger) -> list[Received]:
-        """Set aside events of erased subjects, but for excepted scopes and what is never suppressed."""
+        """Set aside events of erased subjects, but for what is excepted and what is never suppressed."""
         if not events:
             return events
         suppressed = await tx.suppressed(list({each.subject for each in events}))
         if not suppressed:
             return events
-        excepted = {subject: {scope for scope, _ in pairs} for subject, pairs in suppressed.items()}
         kept = []
         for each in events:
-            scopes = excepted.get(each.subject)
-            if scopes is None or not each.event.suppressible or each.event.scope in scopes:
+            pairs = suppressed.get(each.subject)
+            if pairs is None or not each.event.suppressible or _excepted(each.event, pairs):
                 kept.append(each)
             else:
                 ledger.endings[each.record.topic, SUPPRESSED] += 1
@@ -233,6 +232,16 @@ class Turn:
                 metrics.RECORDS.labels(topic=topic, ending=ending).inc(count)
         for letter in ledger.letters:
             metrics.DEAD_LETTERS.labels(topic=letter.topic, code=letter.code).inc()
+
+
+def _excepted(event: Event, pairs: Pairs) -> bool:
+    """Say whether a ground still holds all that an event carries; one that carries nothing sealed needs any ground.
+
+    The scope alone is not enough: an invoice held for the tax office would let the address back in.
+    """
+    held = {category for scope, category in pairs if scope == event.scope}
+    carried = {str(kind.category) for kind in event.personal_fields().values()}
+    return bool(held) and carried <= held
 
 
 def _apart(topic: str, ending: str) -> str:

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.deliveries import ParcelTracked
 from schemas.erasure import Erase, Receipt
+from schemas.orders import OrderPlaced
 from schemas.topics import COMMANDS, RECEIPTS
 from services.kernel.broker.interface import Message, TopicPartition
 from services.kernel.decision import Outgoing
@@ -16,7 +18,7 @@ from services.kernel.storage.interface import OutboxRow
 from services.kernel.worker.decode import Decoder, lane_of
 from services.kernel.worker.endings import CONSUMED, DEAD_LETTERED, REPEATED, SUPPRESSED
 from services.kernel.worker.outgoing import Author
-from services.kernel.worker.turn import Batch, Turn
+from services.kernel.worker.turn import Batch, Turn, _excepted
 from tests.unit.kernel.sample import World, held, message, said, worker
 
 ANNA, ORDER, OTHER = random_id(), random_id(), random_id()
@@ -316,11 +318,35 @@ async def test_records_that_expired_unread_are_refused(world: World) -> None:
     assert await refused(world) == "records-expired-unread"
 
 
-async def test_the_breaker_stops_a_worker_that_would_bury_a_topic(world: World) -> None:
+@pytest.mark.parametrize("fault", ["undecodable", "bug"])
+async def test_the_breaker_stops_a_worker_that_would_bury_a_topic(world: World, fault: str) -> None:
+    world.start()
+    for number in range(120):
+        record = said(ANNA, f"{number:032x}", "bug")
+        broken = Message(record.topic, record.key, b"{", record.headers)
+        world.broker.append(broken if fault == "undecodable" else record)
+    assert await refused(world) == "breaker-open"
+
+
+async def test_no_storefront_can_open_the_breaker_by_what_a_rule_refuses(world: World) -> None:
     world.start()
     for number in range(120):
         world.broker.append(said(ANNA, f"{number:032x}", "no"))
-    assert await refused(world) == "breaker-open"
+    await world.settle(120)
+    assert world.storage.tables.endings["words", DEAD_LETTERED] == 120
+    await world.joined()
+
+
+async def test_an_event_needs_a_ground_for_what_it_carries_not_just_for_its_order() -> None:
+    """An invoice held for the tax office must not let a late address back in."""
+    order = OrderPlaced.model_construct(order=ORDER)
+    tracked = ParcelTracked.model_construct(order=ORDER)
+    invoice, everything = {(ORDER, "accounting")}, {(ORDER, "logistics"), (ORDER, "transaction")}
+    assert not _excepted(order, frozenset(invoice))
+    assert not _excepted(order, frozenset({(ORDER, "logistics")}))
+    assert _excepted(order, frozenset(everything))
+    assert _excepted(tracked, frozenset(invoice))
+    assert not _excepted(tracked, frozenset({(OTHER, "logistics")}))
 
 
 async def test_outgoing_rows_left_by_a_killed_owner_are_published_once(world: World) -> None:
