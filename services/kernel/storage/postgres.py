@@ -46,7 +46,15 @@ def translate(error: Exception) -> Exception:
     return StoreUnavailable(type(error).__name__)
 
 
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # A server killed in the middle of an answer leaves the driver in a state it has no other word for.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""Everything that a connection may raise; `translate` says what to do about each."""
 
 
 class PostgresTransaction:
@@ -135,7 +143,7 @@ class PostgresTransaction:
         try:
             async with self.connection.transaction():
                 yield
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             self._last_number = before
             raise translate(error) from None
         except BaseException:
@@ -156,6 +164,9 @@ class PostgresStorage:
 
     async def start(self) -> None:
         settings = self._settings
+        if self._pool is not None:
+            # An earlier attempt connected and could not finish.
+            self._pool.terminate()
         try:
             self._pool = await asyncpg.create_pool(
                 host=settings.database_host, port=settings.database_port, database=settings.database_name,
@@ -165,7 +176,7 @@ class PostgresStorage:
             )  # fmt: skip
             async with self.pool.acquire() as connection:
                 await migrate(connection, self._migrations)
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise translate(error) from None
 
     async def stop(self) -> None:
@@ -191,7 +202,7 @@ class PostgresStorage:
                     await connection.execute(SQL.create_lane, lane)
                     locked = await connection.fetch(SQL.lock_lane, lane)
                 yield PostgresTransaction(connection, lane, locked[0]["last_number"], locked[0]["at"])
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise translate(error) from None
 
     async def positions(self, lane: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -237,7 +248,7 @@ class PostgresStorage:
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         try:
             return await self.pool.fetch(statement, *arguments)
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise translate(error) from None
 
 
