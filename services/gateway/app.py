@@ -1,5 +1,8 @@
 """Composition: the HTTP door, and the loop that hears how erasures are going."""
 
+import asyncio
+import contextlib
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +69,9 @@ class Gateway:
     async def start(self) -> None:
         """Connect, then serve."""
         await self._producer.start()
+        # What start-up made lives as long as the process: searching it for garbage under load finds nothing.
+        gc.collect()
+        gc.freeze()
         await self._server.start()
 
     async def stop(self) -> None:
@@ -88,5 +94,9 @@ async def run(settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Run from the environment."""
+    """Run from the environment, on the faster event loop where there is one."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     process.main(Settings.from_environment, run)
