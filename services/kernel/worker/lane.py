@@ -143,9 +143,10 @@ class Lane:
         self._wake.set()
 
     async def _stored_positions(self) -> dict[TopicPartition, int]:
+        # In this order: what was told to the group afterwards must not make the database look older than it is.
+        committed = await self._consumer.committed(self.partitions)
         stored = await self._storage.positions(self.name, self.partitions)
         beginnings = await self._consumer.beginnings(self.partitions)
-        committed = await self._consumer.committed(self.partitions)
         behind = {
             partition: offset
             for partition, offset in stored.items()

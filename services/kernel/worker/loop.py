@@ -13,12 +13,12 @@ from services.kernel.telemetry import log, metrics
 from services.kernel.worker.decode import Decoder
 from services.kernel.worker.lane import Lane
 from services.kernel.worker.turn import Turn
+from services.kernel.worker.watch import Watch
 from services.kernel.worker.worker import Worker
 
 FETCH_SECONDS = 0.2
 TICK_SECONDS = 0.5
 COMMIT_SECONDS = 1.0
-MEASURE_SECONDS = 5.0
 REVOKE_SECONDS = 9.0
 """How long a rebalance waits for batches in hand: longer than a statement may take, shorter than the group waits."""
 _log = log.get("loop")
@@ -46,6 +46,7 @@ class Loop:
         self._consumer = broker.consumer(
             worker.name, [topic.name for topic in worker.reads], pattern=worker.pattern
         )
+        self._watch = Watch(self._consumer, storage, self._clock, self._positions)
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
@@ -54,8 +55,9 @@ class Loop:
 
     @property
     def ready(self) -> bool:
-        """Whether the group was joined and every lane of ours works and publishes."""
-        return self._joined and all(lane.running and lane.published for lane in self._lanes.values())
+        """Whether the group was joined, every lane of ours works and publishes, Kafka and the database answer."""
+        working = all(lane.running and lane.published for lane in self._lanes.values())
+        return self._joined and working and self._watch.answered
 
     def stop(self) -> None:
         """Ask `run` to finish what is in hand and return."""
@@ -66,7 +68,10 @@ class Loop:
         await self._until_available(self._know_streams)
         await self._until_available(lambda: self._consumer.start(self))
         fetching = asyncio.create_task(self._fetch_for_ever())
-        others = [asyncio.create_task(each()) for each in (self._tick, self._tell_progress, self._measure)]
+        others = [
+            asyncio.create_task(self._watched(each))
+            for each in (self._tick, self._tell_progress, self._watch.run)
+        ]
         try:
             await self._stopping.wait()
         finally:
@@ -78,6 +83,8 @@ class Loop:
 
     async def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Start a lane for each group of partitions; it finds its own position."""
+        if self._stopping.is_set():
+            return
         lanes = defaultdict(list)
         for partition in partitions:
             lanes[self._worker.lane(partition)].append(partition)
@@ -126,6 +133,13 @@ class Loop:
 
     # -- the long-lived tasks --
 
+    async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run one of the side tasks; a bug in it must end the worker, not stop its timers in silence."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - ends the worker, whatever it is
+            self._fail(error)
+
     async def _fetch_for_ever(self) -> None:
         waits = backoff()
         while not self._stopping.is_set():
@@ -160,21 +174,6 @@ class Loop:
             await self._clock.sleep(COMMIT_SECONDS)
             told = await self._commit(told)
 
-    async def _measure(self) -> None:
-        """Tell those who watch what waits: in the topics, in the outbox, among the dead letters."""
-        while not self._stopping.is_set():
-            await self._clock.sleep(MEASURE_SECONDS)
-            with suppress(RetryableError):
-                positions = self._positions()
-                ends = await self._consumer.ends(positions) if positions else {}
-                for partition, end in ends.items():
-                    lag = metrics.LAG.labels(topic=partition.topic, partition=partition.partition)
-                    lag.set(max(0, end - positions[partition]))
-                backlog = await self._storage.backlog()
-                metrics.OUTBOX_ROWS.set(backlog.outgoing)
-                for topic, count in backlog.letters.items():
-                    metrics.DEAD_LETTER_ROWS.labels(topic=topic).set(count)
-
     def _positions(self) -> dict[TopicPartition, int]:
         return {p: offset for lane in list(self._lanes.values()) for p, offset in lane.positions.items()}
 
@@ -193,9 +192,10 @@ class Loop:
         for task in others:
             task.cancel()
         lanes = list(self._lanes.values())
+        # Taken away first: a rebalance that comes in now has nothing of ours to let go of twice.
+        self._lanes.clear()
         await self._let_go(lanes)
         positions = {p: offset for lane in lanes for p, offset in lane.positions.items()}
-        self._lanes.clear()
         # One cancelled fetch disables the consumer's watchdog for good, so this one ends by itself.
         self._stopping.set()
         await asyncio.gather(fetching, *others, return_exceptions=True)

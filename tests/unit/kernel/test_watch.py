@@ -1,0 +1,65 @@
+"""A worker that nobody sends anything to still notices when Kafka or the database is away."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from services.kernel.clock import SystemClock
+from services.kernel.errors import StoreUnavailable
+from services.kernel.worker.loop import Loop
+from tests.unit.kernel.sample import World, worker
+
+
+class Hurried(SystemClock):
+    """Waits a little, however long it is told to."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0.005)
+
+
+async def seen(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_quiet_worker_is_not_ready_while_kafka_is_away() -> None:
+    world = World()
+    loop = world.start(clock=Hurried())
+    await seen(lambda: loop.ready)
+    world.broker.away = True
+    await seen(lambda: not loop.ready)
+    world.broker.away = False
+    await seen(lambda: loop.ready)
+    await world.stop()
+
+
+async def test_a_quiet_worker_is_not_ready_while_its_database_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    loop = world.start(clock=Hurried())
+    await seen(lambda: loop.ready)
+
+    async def away() -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.storage, "backlog", away)
+        await seen(lambda: not loop.ready)
+    await seen(lambda: loop.ready)
+    await world.stop()
+
+
+async def test_a_bug_in_a_side_task_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timers that have stopped in silence would keep orders open for ever."""
+    world = World()
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.storage, "waiting", broken)
+    loop = Loop(worker(), world.broker, world.storage, clock=Hurried())
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(loop.run(), 5)
