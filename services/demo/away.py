@@ -30,9 +30,10 @@ def erase_while_dispatch_is_away(scene: Scene) -> Iterator[Check]:
     """Stop dispatch, ask, and look: the keys are gone at once, the rest is incomplete, and says who is missing."""
     stopped = scene.room.lethe("down", "carriers")
     yield Check("dispatch_stopped", stopped.code == DONE, "dispatch is stopped on purpose: it cannot answer")
-    probe = Probe(
-        scene.room, [each.kid for each in scene.copies if each.place.endswith("/ship_to")][:MOST_PROBED]
-    )
+    # A value that travelled on two topics has one key.
+    kids = dict.fromkeys(each.kid for each in scene.copies if each.place.endswith("/ship_to"))
+    probe = Probe(scene.room, list(kids)[:MOST_PROBED])
+    counted = openings(scene)
     probe.start()
     try:
         scene.first = ask(scene, scene.script.cast.closed)
@@ -44,6 +45,9 @@ def erase_while_dispatch_is_away(scene: Scene) -> Iterator[Check]:
         probe.stop()
     yield from _incomplete_checks(scene, incomplete)
     yield from _key_checks(scene, probe.attempts)
+    handed_out, counted = sum(each.granted for each in probe.attempts), openings(scene) - counted
+    says = f"the keyring's own count of keys opened by carriers, for delivery: {counted}, those and no other"
+    yield Check("openings_counted", counted == handed_out, says)
 
 
 def complete_when_dispatch_is_back(scene: Scene) -> Iterator[Check]:
@@ -61,6 +65,13 @@ def complete_when_dispatch_is_back(scene: Scene) -> Iterator[Check]:
         scene.findings.figures |= times_of(newest(erasing))
         yield from _saved(scene, erasing)
         yield from _rows_are_gone(scene, erasing)
+
+
+def openings(scene: Scene) -> int:
+    """Return how many keys of addresses the keyring has handed to dispatch, by its own count."""
+    _, answer = scene.room.keyring("GET", "/v1/openings", "operator")
+    asked = {"principal": "carriers", "category": "logistics", "purpose": "delivery"}
+    return sum(each["count"] for each in answer["openings"] if asked.items() <= each.items())
 
 
 def _incomplete_checks(scene: Scene, incomplete: bool) -> Iterator[Check]:

@@ -28,7 +28,7 @@ CHECKS = {
     "no_old_copy_opens", "attempts_are_real", "late_order_refused", "record_past_the_gateway_suppressed",
     "no_new_key", "old_copy_with_old_files_opens", "rotated", "old_copy_after_rotation_never_opens",
     "living_keys_survive", "certificate_verified", "changed_certificate_refused", "text_nowhere_after_all",
-    "only_the_law_keeps", "no_old_kek_is_left", "told_to_the_end",
+    "openings_counted", "only_the_law_keeps", "no_old_kek_is_left", "told_to_the_end",
 }  # fmt: skip
 """Every one must have been made: a check that is left out says nothing."""
 
