@@ -9,6 +9,7 @@ import asyncpg
 from schemas.partners import CopyRevoked
 from services.dispatch.store import SQL
 from services.kernel.decision import Outgoing
+from services.kernel.storage.postgres import DRIVER_ERRORS
 from services.kernel.telemetry import metrics
 
 LOOK_SECONDS = 5.0
@@ -58,6 +59,6 @@ class Watch:
     async def _look_for_ever(self) -> None:
         while True:
             # What cannot be read now is read again soon; readiness says that the database is away.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with contextlib.suppress(*DRIVER_ERRORS):
                 await self.look()
             await asyncio.sleep(LOOK_SECONDS)

@@ -11,6 +11,7 @@ from schemas.erasure import RequestProgressed, RequestState
 from services.erasure.rounds import Erasure
 from services.erasure.store import SQL
 from services.kernel.decision import Decide, Decision, Given
+from services.kernel.storage.postgres import DRIVER_ERRORS
 from services.kernel.telemetry import log, metrics
 
 LOOK_SECONDS = 5.0
@@ -68,7 +69,7 @@ class Watch:
     async def _look(self) -> None:
         while True:
             # What cannot be read now is read again soon; readiness says that the database is away.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with contextlib.suppress(*DRIVER_ERRORS):
                 found = {row["owner"]: row["requests"] for row in await self._pool().fetch(SQL.incomplete)}
                 for owner in self._owners:
                     metrics.ERASURES_INCOMPLETE.labels(owner=owner).set(found.get(owner, 0))

@@ -10,14 +10,13 @@ from pydantic import TypeAdapter
 from services.gateway.domain import Request
 from services.kernel.storage import queries
 from services.kernel.storage.interface import Transaction
-from services.kernel.storage.postgres import PostgresStorage, translate
+from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
 
 SQL = queries.beside(__file__)
 READ_SECONDS = 3.0
 
 _REQUEST = TypeAdapter(Request)
 _PROGRESS = {"round", "joined", "missing", "missing_since", "kept", "unreadable_at"}
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Desk(Protocol):
@@ -53,7 +52,7 @@ class PostgresDesk:
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         try:
             return await self._storage.pool.fetch(statement, *arguments, timeout=READ_SECONDS)
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise translate(error) from None
 
 

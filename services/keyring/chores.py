@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-import asyncpg
-
 from schemas.holds import Ground
 from schemas.privacy import Category
 from services.kernel.clock import backoff
 from services.kernel.errors import LetheError
-from services.kernel.storage.postgres import PostgresStorage, translate
+from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
 from services.kernel.telemetry import log, metrics
 from services.keyring.expiry import expire
 from services.keyring.kek import Keks
@@ -42,7 +40,7 @@ class Chores:
         """Make first KEK versions, check the existing ones, begin."""
         try:
             await ensure_primaries(self._storage.pool, self._keks)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate(error) from None
         self._task = asyncio.create_task(self._work())
 
@@ -64,13 +62,7 @@ class Chores:
                 await self._once()
                 waits = backoff(TICK_SECONDS, 30.0)
                 await asyncio.sleep(TICK_SECONDS)
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                OSError,
-                TimeoutError,
-                LetheError,
-            ) as error:
+            except (*DRIVER_ERRORS, LetheError) as error:
                 told = error if isinstance(error, LetheError) else translate(error)
                 _log.warning("chores put off", exc_info=told)
                 await asyncio.sleep(next(waits))

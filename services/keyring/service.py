@@ -11,7 +11,7 @@ from schemas.privacy import Category, Purpose
 from services.kernel.errors import RetryableError
 from services.kernel.sealing.interface import Refused, SubjectState
 from services.kernel.sealing.keys import KeyRef
-from services.kernel.storage.postgres import PostgresStorage, translate
+from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
 from services.kernel.telemetry import metrics
 from services.keyring.domain import Subject
 from services.keyring.kek import Keks
@@ -82,7 +82,7 @@ class KeyringService:
         try:
             async with self._storage.pool.acquire(timeout=5) as connection, connection.transaction():
                 yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except DRIVER_ERRORS as error:
             raise RetryableError(type(translate(error)).__name__) from None
 
 
