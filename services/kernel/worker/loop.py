@@ -19,6 +19,8 @@ from services.kernel.worker.worker import Worker
 FETCH_SECONDS = 0.2
 TICK_SECONDS = 0.5
 COMMIT_SECONDS = 1.0
+REJOIN_SECONDS = 30.0
+"""A consumer that has only failed for so long is replaced: the driver does not survive every error by itself."""
 REVOKE_SECONDS = 9.0
 """How long a rebalance waits for batches in hand: longer than a statement may take, shorter than the group waits."""
 _log = log.get("loop")
@@ -52,12 +54,13 @@ class Loop:
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
         self._joined = False
+        self._failing_since: float | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the group was joined, every lane of ours works and publishes, Kafka and the database answer."""
         working = all(lane.running and lane.published for lane in self._lanes.values())
-        return self._joined and working and self._watch.answered
+        return self._joined and working and self._failing_since is None and self._watch.answered
 
     def stop(self) -> None:
         """Ask `run` to finish what is in hand and return."""
@@ -146,8 +149,9 @@ class Loop:
             epochs = {name: lane.epoch for name, lane in self._lanes.items()}
             try:
                 fetched = await self._consumer.fetch(FETCH_SECONDS)
-                waits = backoff()
-            except BrokerUnavailable:
+                waits, self._failing_since = backoff(), None
+            except BrokerUnavailable as error:
+                await self._rejoin_if_hopeless(error)
                 await self._clock.sleep(next(waits))
                 continue
             except Exception as error:  # noqa: BLE001 - ends the worker, whatever it is
@@ -157,6 +161,17 @@ class Loop:
                 name = self._worker.lane(partition)
                 if records and name in self._lanes:
                     self._lanes[name].offer(partition, records, epochs.get(name, -1))
+
+    async def _rejoin_if_hopeless(self, error: BrokerUnavailable) -> None:
+        now = self._clock.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since < REJOIN_SECONDS:
+            return
+        _log.warning("consumer replaced", code=error.code)
+        await self.revoked([each for lane in self._lanes.values() for each in lane.partitions])
+        await self._consumer.stop()
+        self._joined, self._failing_since = False, None
+        await self._until_available(lambda: self._consumer.start(self))
 
     async def _tick(self) -> None:
         while not self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""A worker that nobody sends anything to still notices when Kafka or the database is away."""
+"""A worker that nobody sends anything to still notices when something it needs is away."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,9 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from services.kernel.clock import SystemClock
-from services.kernel.errors import StoreUnavailable
+from services.kernel.errors import BrokerUnavailable, StoreUnavailable
+from services.kernel.ids import random_id
 from services.kernel.worker.loop import Loop
-from tests.unit.kernel.sample import World, worker
+from tests.unit.kernel.sample import World, said, worker
+
+ANNA, ORDER = random_id(), random_id()
 
 
 class Hurried(SystemClock):
@@ -49,6 +52,34 @@ async def test_a_quiet_worker_is_not_ready_while_its_database_is_away(
         broken.setattr(world.storage, "backlog", away)
         await seen(lambda: not loop.ready)
     await seen(lambda: loop.ready)
+    await world.stop()
+
+
+async def test_a_consumer_that_only_fails_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's coordinator can die of an error; its consumer then fails for ever, and holds its lanes."""
+    world = World()
+    clock = Hurried()
+    loop = world.start(clock=clock)
+    await seen(lambda: loop.ready)
+    consumer, began = loop._consumer, clock.monotonic()
+
+    async def dead(timeout_seconds: float) -> None:
+        raise BrokerUnavailable("dead")
+
+    start = consumer.start
+
+    async def start_anew(listener: Loop) -> None:
+        monkeypatch.undo()
+        await start(listener)
+
+    monkeypatch.setattr(consumer, "fetch", dead)
+    monkeypatch.setattr(consumer, "start", start_anew)
+    await seen(lambda: not loop.ready)
+    monkeypatch.setattr(clock, "monotonic", lambda: began + 60)
+    await seen(lambda: loop.ready)
+    world.broker.append(said(ANNA, ORDER, "one"))
+    await world.settle(1)
+    assert world.heard() == {ORDER: ("one",)}
     await world.stop()
 
 
