@@ -151,6 +151,8 @@ class Storm:
         self.repair()
 
     def let_the_guests_leave(self) -> None:
+        gone = [guest for guest in self._guests if self._gone(guest)]
+        assert not gone, evidence.last_words(self.stack)
         for guest in self._guests:
             self.stack.kill(guest, signal.SIGTERM)
         for guest in self._guests:
