@@ -37,9 +37,7 @@ def erase_while_dispatch_is_away(scene: Scene) -> Iterator[Check]:
     probe.start()
     try:
         scene.first = ask(scene, scene.script.cast.closed)
-        incomplete = until(
-            lambda: status_of(scene, known(scene.first)).get("state") == "incomplete", STATE_SECONDS
-        )
+        incomplete = until(lambda: _waits_for_dispatch_alone(scene), STATE_SECONDS)
         probe.attempts.append(probe.ask())
     finally:
         probe.stop()
@@ -65,6 +63,11 @@ def complete_when_dispatch_is_back(scene: Scene) -> Iterator[Check]:
         scene.findings.figures |= times_of(newest(erasing))
         yield from _saved(scene, erasing)
         yield from _rows_are_gone(scene, erasing)
+
+
+def _waits_for_dispatch_alone(scene: Scene) -> bool:
+    status = status_of(scene, known(scene.first))
+    return (status.get("state"), status.get("missing")) == ("incomplete", ["carriers"])
 
 
 def openings(scene: Scene) -> int:

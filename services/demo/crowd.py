@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from services.demo.erasing import ask, await_certificate, newest, status_of, times_of
 from services.demo.findings import Check, median, share
 from services.demo.scene import Erasing, Scene
-from services.demo.streaming import SETTLE_SECONDS, dead_letters, deliver, stages, stream_late_orders
+from services.demo.streaming import dead_letters, deliver, patience, stages, stream_late_orders
 from services.demo.waiting import until
 
 CROWD_SECONDS = 300.0
@@ -14,9 +15,11 @@ OVER = {"closed", "cancelled"}
 
 
 def forget_a_crowd(scene: Scene) -> Iterator[Check]:
-    """Ask for all of them, go on with the last orders, and wait for every certificate."""
-    asked = [ask(scene, person) for person in scene.script.cast.crowd]
-    refused = stream_late_orders(scene)
+    """Ask for all of them while the last orders come in, and wait for every certificate."""
+    with ThreadPoolExecutor(1) as pool:
+        streaming = pool.submit(stream_late_orders, scene)
+        asked = [ask(scene, person) for person in scene.script.cast.crowd]
+        refused = streaming.result()
     until(lambda: all(status_of(scene, each).get("state") == "certified" for each in asked), CROWD_SECONDS)
     certified = [each for each in asked if await_certificate(scene, each)]
     typical = _measured(scene, certified)
@@ -47,7 +50,7 @@ def _settled(scene: Scene, refused: int) -> Iterator[Check]:
         deliver(scene)
         return stages(scene).keys() <= OVER
 
-    closed = until(quiet, SETTLE_SECONDS)
+    closed = until(quiet, patience(scene))
     says = ", ".join(f"{count} {stage}" for stage, count in sorted(stages(scene).items()))
     yield Check("everything_closed", closed, f"no order is left open: {says}")
     found = dead_letters(scene)

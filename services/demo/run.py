@@ -31,7 +31,7 @@ CARRIERS = (("redvan", True), ("bluevan", False))
 """Names, and whether they say when they have forgotten what they should."""
 ON_A_LABEL = ("name", "address_lines", "city", "region", "postal_code", "country", "phone", "delivery_note")
 """What the carriers' agreement names: no e-mail address."""
-SETTINGS = {"orders": {"returns_window_days": "0"}, "erasure": {"incomplete_after_seconds": "3"}}
+SETTINGS = {"orders": {"returns_window_days": "0"}, "erasure": {"incomplete_after_seconds": "2"}}
 """So that orders close when they are delivered, and a silent owner is missed soon."""
 DATA = Path(__file__).parents[3] / "shared" / "data" / "retail"
 """Beside the checkout, where the real days are kept."""
