@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from deploy.local.stack import Stack
 from deploy.settings import PROCESSES, process_of
@@ -24,7 +24,6 @@ from tests.fixtures.shop import Shop, new_id, paid, placed
 
 PARTNERS = ("north", "north-east")
 """One name begins with the other: a right given by prefix would be too much."""
-_DENIED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 @dataclass
@@ -98,11 +97,11 @@ def test_a_partner_cannot_use_anothers_group(scene: Scene, name: str) -> None:
     """Whoever commits in another's group would make it miss its parcels (D2)."""
     other = next(each for each in PARTNERS if each != name)
     login = scene.carriers[name].login
-    consumer = Consumer({**login, "group.id": f"partner.{other}.desk"})
-    with pytest.raises(KafkaException) as refused:
-        consumer.committed([TopicPartition(scene.carriers[name].shipments, 0)], timeout=20)
+    consumer = Consumer({**login, "group.id": f"partner.{other}.desk", "log_level": 0})
+    consumer.subscribe([scene.carriers[name].shipments])
+    answer = await_("an answer", lambda: consumer.poll(0.5), 30)
     consumer.close()
-    assert refused.value.args[0].code() in _DENIED
+    assert answer.error() and answer.error().code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -163,10 +162,9 @@ def test_only_who_writes_may_mint(scene: Scene, worker: str) -> None:
         assert {each["refused"] for each in answer.json()["keys"]} == {"category-forbidden"}
 
 
-@pytest.mark.parametrize("token", ["", "wrong", "Bearer"])
-def test_a_wrong_token_opens_nothing(scene: Scene, token: str) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic wrong"}])
+def test_a_wrong_token_opens_nothing(scene: Scene, headers: dict[str, str]) -> None:
     """Neither at the keyring nor at the gateway; both say 401 and no more."""
-    headers = {"Authorization": f"Bearer {token}"}
     body = {"purpose": "delivery", "kids": list(scene.kids.values())}
     keyring = httpx.post(f"{scene.stack.keyring_url}/v1/open", json=body, headers=headers)
     gateway = httpx.post(f"{scene.stack.gateway_url}/v1/events", json=[], headers=headers)
