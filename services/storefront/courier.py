@@ -75,7 +75,7 @@ class Courier:
         except httpx.HTTPError as error:
             raise TryAgain(f"unreachable-{type(error).__name__}") from None
         if answer.status_code in _AGAIN or answer.status_code >= 500:
-            raise TryAgain(f"http-{answer.status_code}", _retry_after(answer))
+            raise TryAgain(_code(_json(answer), answer.status_code), _retry_after(answer))
         return answer
 
     def _verdict(self, answer: httpx.Response) -> str:

@@ -115,7 +115,7 @@ def test_a_batch_is_bounded_in_bytes(gateway: FakeGateway) -> None:
     ("first", "code"),
     [
         (lost, "unreachable-RemoteProtocolError"),
-        (status(503, "broker-unavailable", retry_after="0"), "http-503"),
+        (status(503, "broker-unavailable", retry_after="0"), "broker-unavailable"),
         (status(500), "http-500"),
         (status(502), "http-502"),
         (status(429), "http-429"),
