@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from schemas.erasure import KeysDestroyed
+from schemas.erasure import CertificateIssued, KeysDestroyed
 from schemas.holds import Ground
-from schemas.topics import RECEIPTS
+from schemas.topics import CERTIFICATES, RECEIPTS
 from services.demo.scene import Erasing, Scene
 from services.demo.waiting import until
 from services.erasure.certificate import Certificate, RetainedPart
@@ -49,6 +49,17 @@ def await_certificate(scene: Scene, erasing: Erasing, rounds: int = 1) -> bool:
         return True
 
     return until(come, STATE_SECONDS)
+
+
+def issued(scene: Scene, erasing: Erasing) -> list[str]:
+    """Return every certificate of the request, in order; a partner's word makes one more of the same round."""
+    told = (each for each in scene.room.read((CERTIFICATES,)) if each.key == erasing.subject.encode())
+    events = [
+        CertificateIssued.model_validate_json(each.value or b"")
+        for each in told
+        if dict(each.headers)["ce_type"] == CertificateIssued.type.encode()
+    ]
+    return [event.certificate for event in events if event.request == erasing.request]
 
 
 def newest(erasing: Erasing) -> Certificate:

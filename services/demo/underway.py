@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from schemas.holds import Ground
-from services.demo.erasing import DONE, PUBLIC_KEYS, STATE_SECONDS, ask, await_certificate, retained
+from services.demo.erasing import DONE, PUBLIC_KEYS, STATE_SECONDS, ask, await_certificate, issued, retained
 from services.demo.findings import Check
 from services.demo.scene import DOORSTEP, Erasing, Scene
 from services.demo.streaming import deliver
 from services.demo.waiting import until
+from services.erasure.verification import read_certificate
 
 _STAGES = "SELECT DISTINCT stage FROM orders.orders WHERE subject = '{subject}'"
 
@@ -38,19 +39,19 @@ def _died_by_itself(scene: Scene, erasing: Erasing) -> Iterator[Check]:
     grounds = {part.ground for part in retained(erasing)}
     says = "nobody asked again: the keys died with the order; invoices alone are held, by law"
     yield Check("rest_died_by_itself", again and grounds == {Ground.STATUTORY}, says)
-    says = "round 2 has its own certificate, which supersedes that of round 1: verified as one chain"
+    says = "round 2 has a certificate of its own: each supersedes the one before, verified as one chain"
     yield Check("certificate_superseded", again and _is_chain(scene, erasing), says)
 
 
 def _is_chain(scene: Scene, erasing: Erasing) -> bool:
-    """Verify all rounds together."""
-    paths = [
-        scene.out / f"certificate-open-order-{number}.jws" for number, _ in enumerate(erasing.certificates, 1)
-    ]
-    for path, certificate in zip(paths, erasing.certificates, strict=True):
+    """Verify every certificate of the request together: each supersedes the one before, over both rounds."""
+    certificates = issued(scene, erasing)
+    paths = [scene.out / f"certificate-open-order-{number}.jws" for number, _ in enumerate(certificates, 1)]
+    for path, certificate in zip(paths, certificates, strict=True):
         path.write_text(certificate + "\n", "ascii")
     ran = scene.room.lethe("verify", *map(str, paths), "--keys", str(scene.out / PUBLIC_KEYS))
-    return ran.code == DONE and len(ran.answer.get("chain", [])) == len(paths)
+    rounds = {read_certificate(certificate).round for certificate in certificates}
+    return ran.code == DONE and len(ran.answer.get("chain", [])) == len(paths) and rounds == {1, 2}
 
 
 def _stages(scene: Scene, erasing: Erasing) -> list[str]:
