@@ -128,6 +128,9 @@ async def test_outgoing_rows_are_numbered_in_order_over_transactions_and_savepoi
     assert await storage.outbox("3", 1) == waiting[:1]
     await storage.published("3", 2)
     assert [each.number for each in await storage.outbox("3", 10)] == [3]
+    assert await storage.waiting() == {"3"}
+    await storage.published("3", 3)
+    assert await storage.waiting() == frozenset()
     assert await storage.last_number("3") == 3
     await storage.raise_number("3", 9)
     assert await storage.last_number("3") == 9

@@ -168,7 +168,10 @@ class Storage(Protocol):
         """Continue a restored lane's counter behind what was published before, on the operator's word."""
 
     async def waiting(self) -> frozenset[str]:
-        """Return lanes that have due timers or letters marked for redrive."""
+        """Return lanes that have due timers, letters marked for redrive, or outgoing rows.
+
+        Who folded a timer after its lane went to somebody else leaves rows that their new owner was not told of.
+        """
 
     async def backlog(self) -> Backlog:
         """Return what waits in the tables, for people who watch."""

@@ -223,7 +223,8 @@ class MemoryStorage:
             for lane, letters in self.tables.letters.items()
             if any(e.id in self.tables.redrives for e in letters)
         }
-        return frozenset(due | asked)
+        outgoing = {lane for lane, rows in self.tables.outbox.items() if rows}
+        return frozenset(due | asked | outgoing)
 
     async def backlog(self) -> Backlog:
         letters = Counter(each.topic for letters in self.tables.letters.values() for each in letters)

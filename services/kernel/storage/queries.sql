@@ -97,6 +97,8 @@ RETURNING timer.state_key, timer.event_type, timer.subject, timer.scope, timer.b
 SELECT DISTINCT lane FROM timer WHERE due_at <= now()
 UNION
 SELECT DISTINCT lane FROM dead_letter WHERE redrive
+UNION
+SELECT DISTINCT lane FROM outbox
 
 -- name: count
 INSERT INTO ending (lane, topic, ending, count)

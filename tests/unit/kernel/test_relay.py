@@ -1,4 +1,6 @@
-"""What the relay promises when something fails between taking a lane over and publishing from it."""
+"""What the relay promises when owners of a lane follow each other, and something fails in between."""
+
+import asyncio
 
 import pytest
 
@@ -34,3 +36,17 @@ async def test_a_takeover_that_half_failed_publishes_nothing_twice(monkeypatch: 
 
     assert len(world.broker.records("shipments")) == 1
     assert await world.storage.outbox(LANE, 10) == []
+
+
+async def test_rows_that_another_process_leaves_in_a_lane_are_published_by_its_owner() -> None:
+    """A frozen owner that wakes may fold a timer of a lane it has lost, before it hears of that, and then end."""
+    world = World()
+    world.start()
+    await world.joined()
+    async with world.storage.transaction(LANE) as tx:
+        await tx.append([OutboxRow("shipments", "a" * 32, b"{}", (), "a" * 32, None, ())])
+    async with asyncio.timeout(5):
+        while not world.broker.records("shipments"):
+            await asyncio.sleep(0.01)
+    await world.stop()
+    assert len(world.broker.records("shipments")) == 1
