@@ -372,7 +372,8 @@ async def _available(answer: Awaitable[T]) -> T:
         return await answer
     except _FENCED as error:
         raise LaneLost(type(error).__name__) from None
-    except (errors.KafkaError, OSError, TimeoutError) as error:
+    # A broker that has just come back may list no brokers at all; aiokafka then fails an assertion of its own.
+    except (errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
         raise BrokerUnavailable(type(error).__name__) from None
 
 
