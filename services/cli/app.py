@@ -22,7 +22,20 @@ from services.cli import (
     verify,
 )
 
-GROUPS = (platform, topics, keys, dead_letters, storefronts, publish, erasures, verify, scan, show, partners, demo)
+GROUPS = (
+    platform,
+    topics,
+    keys,
+    dead_letters,
+    storefronts,
+    publish,
+    erasures,
+    verify,
+    scan,
+    show,
+    partners,
+    demo,
+)
 """Modules with a function `register(app)` that adds their verbs."""
 
 

@@ -87,16 +87,16 @@ def test_an_order_in_the_same_instant_is_either_refused_or_carried_to_its_end(sc
     """No order that was accepted is lost, none outlives its end, and every key is dead afterwards (R3, U2)."""
     people = [Person() for _ in range(RACERS)]
     said = {person.subject: person.places(scene.carrier.name) for person in people}
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(2 * RACERS) as pool:
         both = [
-            (pool.submit(_late, number % 4, scene.shop.send, [said[person.subject]]),
+            (pool.submit(_late, number, scene.shop.send, [said[person.subject]]),
              pool.submit(scene.shop.erase, person.subject))
             for number, person in enumerate(people)
         ]  # fmt: skip
     statuses = [order.result()[0] for order, _ in both]
     requests = [wish.result() for _, wish in both]
     assert set(statuses) <= {202, 410}
-    print(f"\n{statuses.count(202)} of {RACERS} orders were there before the wish")
+    print(f"\n{statuses.count(202)} of {RACERS} orders were there before their keys died")
     accepted = [person for person, status in zip(people, statuses, strict=True) if status == 202]
     mine = [order for person in accepted for order in person.orders]
     await_("every accepted order is there", lambda: set(scene.stages(mine)) == set(mine))
@@ -114,9 +114,9 @@ def test_an_order_in_the_same_instant_is_either_refused_or_carried_to_its_end(sc
     assert attic.still_open(scene.stack, every) == {}
 
 
-def _late(steps: int, act: Callable[[Any], Any], what: Any) -> Any:
+def _late(number: int, act: Callable[[Any], Any], what: Any) -> Any:
     """Act a moment later: some orders come before the wish to be forgotten, some in the middle of it, some after."""
-    time.sleep(steps * 0.02)
+    time.sleep(2.0 * number / RACERS)
     return act(what)
 
 

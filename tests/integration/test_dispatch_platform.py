@@ -125,7 +125,9 @@ def test_no_carrier_can_speak_for_another(carriers, tmp_path):
 
     def letters():
         found = lethe(one.state, "dead-letters", "list", "--worker", "carriers", expect=(0, 1))
-        return [each["code"] for each in found["dead_letters"] if each["topic"] == for_carrier(other.name)[1].name]
+        return [
+            each["code"] for each in found["dead_letters"] if each["topic"] == for_carrier(other.name)[1].name
+        ]
 
     assert until("the dead letter", letters) == ["reference-foreign"]
     assert (one.listed()["offered"], one.listed()["acknowledged"]) == (1, 0)
