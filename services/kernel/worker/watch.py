@@ -37,8 +37,10 @@ class Watch:
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             answered = await self._look()
-            if answered != self.answered:
-                _log.info("kafka and database answer" if answered else "kafka or database does not answer")
+            if answered and not self.answered:
+                _log.info("kafka and database answer")
+            elif self.answered and not answered:
+                _log.warning("kafka or database does not answer")
             self.answered = answered
 
     async def _look(self) -> bool:
