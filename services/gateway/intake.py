@@ -1,6 +1,8 @@
 """From a plain event to a sealed record that Kafka has acknowledged: the gateway's main path."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,7 +17,7 @@ from services.kernel.clock import Clock
 from services.kernel.sealing.interface import Refused, SubjectState
 from services.kernel.sealing.jwe import seal
 from services.kernel.sealing.keys import DataKey, KeyRef
-from services.kernel.sealing.place import place
+from services.kernel.sealing.place import Place
 
 Keys = dict[Category, DataKey]
 
@@ -68,17 +70,20 @@ class Intake:
     def _message(
         self, storefront: str, submission: Submission, keys: Keys, traceparent: str | None
     ) -> Message:
-        form = submission.form
-        envelope = Envelope(
-            id=submission.id,
-            type=form.event.type,
-            source=f"/storefronts/{storefront}",
-            time=submission.hour or to_the_hour(self._clock.now()),
-            subject=submission.subject,
-            policy=self._policy,
-            traceparent=traceparent,
-        )
-        return Message(form.topic, submission.subject.encode(), _value(submission, keys), envelope.headers())
+        form, key = submission.form, submission.subject.encode()
+        hour = submission.hour or to_the_hour(self._clock.now())
+        headers = [("ce_id", submission.id.encode()), ("ce_subject", key)]
+        headers += _same_headers(form.event.type, f"/storefronts/{storefront}", hour, self._policy)
+        if traceparent is not None:
+            headers.append(("traceparent", traceparent.encode()))
+        return Message(form.topic, key, _value(submission, keys), headers)
+
+
+@lru_cache(maxsize=1_000)
+def _same_headers(event_type: str, source: str, hour: datetime, policy: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that every event of a type, a storefront and an hour has: all but id, subject and trace."""
+    envelope = Envelope(id="-", type=event_type, source=source, time=hour, policy=policy)
+    return tuple(header for header in envelope.headers() if header[0] != "ce_id")
 
 
 def _answer(form: Form, keys: Iterator[DataKey | Refused], states: Iterator[SubjectState]) -> Keys | Reason:
@@ -98,7 +103,7 @@ def _value(submission: Submission, keys: Keys) -> bytes:
     content = {name: getattr(plain, name) for name in form.clear}
     for name, category in form.sealed.items():
         value = getattr(plain, name)
-        where = place(form.event.collection, submission.scope, name)
+        where = Place(f"{form.event.collection}/{submission.scope}/{name}")
         text = value.__pydantic_serializer__.to_json(value, exclude_none=True)
         content[name] = seal(keys[category], where, text)
     return orjson.dumps(content)

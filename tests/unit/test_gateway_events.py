@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from schemas.envelope import read_envelope
 from schemas.erasure import Destroy
 from schemas.orders import OrderPlaced
 from schemas.privacy import Purpose
@@ -96,6 +97,16 @@ async def test_the_senders_time_travels_as_its_hour(room: Room) -> None:
 async def test_only_a_valid_trace_parent_is_passed_on(room: Room, sent: str, passed_on: bool) -> None:
     await room.take(placed(), headers={"traceparent": sent})
     assert headers_of(room.records()[0]).get("traceparent") == (sent if passed_on else None)
+
+
+async def test_headers_are_those_of_the_envelope(room: Room) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    event = placed() | {"time": "2026-11-23T10:59:59Z"}
+    await room.take(event, headers={"traceparent": trace})
+    (record,) = room.records()
+    envelope = read_envelope(record.headers)
+    assert sorted(envelope.headers()) == sorted(record.headers)
+    assert (envelope.id, envelope.subject, envelope.traceparent) == (event["id"], event["subject"], trace)
 
 
 async def test_every_type_a_storefront_may_send_is_taken(room: Room) -> None:
