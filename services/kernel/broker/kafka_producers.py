@@ -1,0 +1,121 @@
+"""Kafka's two kinds of producer: one transactional per lane, and a plain one for who has no outbox."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiokafka
+from aiokafka import errors
+from aiokafka.structs import OffsetAndMetadata
+
+from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available
+from services.kernel.broker.interface import Message, TopicPartition
+from services.kernel.broker.partition import partition_of
+from services.kernel.errors import BrokerUnavailable
+
+
+class KafkaOutbox:
+    """The transactional producer of one lane."""
+
+    def __init__(
+        self,
+        make: Callable[[], aiokafka.AIOKafkaProducer],
+        position: Callable[[str, TopicPartition], Awaitable[int]],
+        group: str,
+        lane: TopicPartition,
+    ) -> None:
+        self._make = make
+        self._position = position
+        self._group = group
+        self._lane = lane
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+
+    async def start(self) -> int:
+        self._producer = self._make()
+        await available(asyncio.wait_for(self._producer.start(), timeout=REBALANCE_SECONDS))
+        return await available(self._position(self._group, self._lane))
+
+    async def publish(
+        self, messages: Sequence[Message], number: int, valid: Callable[[], None] = lambda: None
+    ) -> None:
+        await available(asyncio.wait_for(self._publish(messages, number, valid), timeout=REBALANCE_SECONDS))
+
+    async def _publish(self, messages: Sequence[Message], number: int, valid: Callable[[], None]) -> None:
+        producer = self._producer
+        if producer is None:
+            raise BrokerUnavailable("not-started")
+        position = {aiokafka.TopicPartition(*self._lane): OffsetAndMetadata(number, "")}
+        async with producer.transaction():
+            await _send(producer, messages)
+            await producer.send_offsets_to_transaction(position, self._group)
+            valid()
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(errors.KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), timeout=REQUEST_SECONDS)
+
+
+class KafkaProducer:
+    """An idempotent producer; after an error a fresh one takes over, because a failed sequence stays failed."""
+
+    def __init__(self, make: Callable[[], aiokafka.AIOKafkaProducer]) -> None:
+        self._make = make
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        async with self._starting:
+            if self._producer is None:
+                producer = self._make()
+                await available(asyncio.wait_for(producer.start(), timeout=REBALANCE_SECONDS))
+                self._producer = producer
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        await self.start()
+        producer = self._producer
+        try:
+            await available(asyncio.wait_for(_send(producer, messages), timeout=REBALANCE_SECONDS))
+        except BrokerUnavailable:
+            if self._producer is producer:
+                await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(errors.KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), timeout=REQUEST_SECONDS)
+
+
+async def _send(producer: Any, messages: Sequence[Message]) -> None:
+    """Hand over whole batches per partition and wait until all are acknowledged; order per partition is kept."""
+    by_partition: dict[tuple[str, int], list[Message]] = defaultdict(list)
+    for message in messages:
+        by_partition[message.topic, await _partition(producer, message)].append(message)
+    waiting = []
+    for (topic, partition), group in by_partition.items():
+        batch = producer.create_batch()
+        for message in group:
+            while (
+                batch.append(
+                    key=message.key, value=message.value, timestamp=None, headers=list(message.headers)
+                )
+                is None
+            ):
+                if batch.record_count() == 0:
+                    raise errors.MessageSizeTooLargeError
+                waiting.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+        waiting.append(await producer.send_batch(batch, topic, partition=partition))
+    if waiting:
+        await asyncio.gather(*waiting)
+
+
+async def _partition(producer: Any, message: Message) -> int:
+    if message.partition is not None:
+        return message.partition
+    return partition_of(message.key, len(await producer.partitions_for(message.topic)))
