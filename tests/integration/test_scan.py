@@ -15,12 +15,21 @@ import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner
 
+from deploy.local import stack
 from services.cli.app import build
 from services.scan import controls, scan, scanning
 from services.scan.findings import KINDS
 from services.scan.scanning import ScanUnproven
+from tests.fixtures.platform import Platform, temporary_state
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """A platform of its own: the shared one holds what hundreds of tests have written, and all of it is searched."""
+    with temporary_state() as state:
+        yield Platform(stack.start(state, only=()))
 
 
 @pytest.fixture
