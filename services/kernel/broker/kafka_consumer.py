@@ -62,7 +62,7 @@ class KafkaConsumer:
             return {}
         except errors.OffsetOutOfRangeError:
             raise ConfigurationError("position-gone") from None
-        except (errors.KafkaError, OSError) as error:
+        except (errors.KafkaError, OSError, AssertionError) as error:
             raise BrokerUnavailable(type(error).__name__) from None
         return {
             TopicPartition(*partition): [
@@ -73,7 +73,8 @@ class KafkaConsumer:
         }
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        with suppress(errors.IllegalStateError):
+        # Between a changed subscription (a partner's topic has appeared) and its assignment aiokafka has neither.
+        with suppress(errors.IllegalStateError, AssertionError):
             self._consumer.seek(aiokafka.TopicPartition(*partition), offset)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
