@@ -196,7 +196,9 @@ def test_a_payment_that_comes_first_waits_until_it_is_redriven(scene: Scene) -> 
     sql = "SELECT * FROM {schema}.dead_letter WHERE scope = $1"
     (letter,) = await_("set aside", lambda: evidence.of_worker(scene.stack, "orders", sql, order))
     assert (letter["code"], letter["blocks"], letter["value"] is None) == ("order-unknown", False, False)
-    listed = lethe(scene.stack.state, "dead-letters", "list", "--worker", "orders", expect=1)["dead_letters"]
+    listed = lethe(
+        scene.stack.state, "dead-letters", "list", "--worker", "orders", "--limit", "10000", expect=1
+    )["dead_letters"]
     assert {"topic": "orders", "code": "order-unknown", "offset": letter["record_offset"]}.items() <= next(
         each for each in listed if each["id"] == letter["id"]
     ).items()
@@ -204,7 +206,17 @@ def test_a_payment_that_comes_first_waits_until_it_is_redriven(scene: Scene) -> 
     scene.shop.say(placed(scene.subject, order, scene.carriers[0].name))
     await_("placed", lambda: scene.stage(order) == "placed")
     ended = evidence.endings(scene.stack, "orders")["orders"]
-    lethe(scene.stack.state, "dead-letters", "redrive", "--worker", "orders", "--code", "order-unknown")
+    lethe(
+        scene.stack.state,
+        "dead-letters",
+        "redrive",
+        "--worker",
+        "orders",
+        "--code",
+        "order-unknown",
+        "--limit",
+        "10000",
+    )
     await_("paid", lambda: scene.stage(order) == "paid")
     assert evidence.of_worker(scene.stack, "orders", sql, order) == []
     assert evidence.endings(scene.stack, "orders")["orders"] == ended, "a redriven record is counted apart"

@@ -199,7 +199,17 @@ def test_nothing_late_repeated_or_redriven_brings_anything_back(forgotten: Scene
     after = evidence.endings(stack, "orders")["orders"] - before
     # Of two orders the law keeps the invoice: what carries nothing else comes to the worker, and was said before.
     assert after == {"suppressed": 4, "repeated": 3}
-    lethe(stack.state, "dead-letters", "redrive", "--worker", "orders", "--code", "order-unknown")
+    lethe(
+        stack.state,
+        "dead-letters",
+        "redrive",
+        "--worker",
+        "orders",
+        "--code",
+        "order-unknown",
+        "--limit",
+        "10000",
+    )
     evidence.await_no_redrive(stack, "orders")
 
     assert evidence.rows_about(stack, closed.subject) == rows
