@@ -16,7 +16,6 @@ from tests.fixtures.canaries import ACCOUNTING, LOGISTICS, MARKS, TRANSACTION, P
 from tests.fixtures.carrier import FIELDS, KEEP, Carrier
 from tests.fixtures.evidence import Entry, await_
 from tests.fixtures.lethe import lethe
-from tests.fixtures.platform import Platform
 from tests.fixtures.shop import Shop, cancelled, new_id, placed
 
 CERTIFY_SECONDS = 90.0
@@ -114,9 +113,12 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(whole_platform: Platform, folder: Path) -> Iterator[Scene]:
-    """Three customers of a shop; everything they did has reached its end, but two orders of one of them."""
-    stack = whole_platform.stack
+def scene(battered: Stack, folder: Path) -> Iterator[Scene]:
+    """Three customers of a shop; everything they did has reached its end, but two orders of one of them.
+
+    On a platform of their own: rows of others must not change, not even by what others do.
+    """
+    stack = battered
     carrier = Carrier.sign(stack, folder, fields=(*FIELDS, "email")).start()
     found = Scene(stack, Shop.open(stack, folder), carrier, folder)
     found.shop_around()
