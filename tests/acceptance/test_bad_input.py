@@ -88,11 +88,11 @@ def scene(whole_platform: Platform, folder: Path) -> Iterator[Scene]:
 
 def good(scene: Scene) -> Record:
     """Return the record of the order as the gateway wrote it."""
-    (entry,) = [
+    entry = next(
         each
         for each in evidence.read(scene.stack, ["orders"])
-        if each.key == scene.subject and each.type == "lethe.order.placed.v1"
-    ][:1]
+        if (each.key, each.partition) == (scene.subject, scene.lane)
+    )
     headers = [(name, text.encode()) for name, text in entry.headers.items()]
     return entry.value, entry.key.encode(), entry.partition, headers
 
