@@ -217,11 +217,11 @@ def test_a_whole_body_refused_is_reported_not_repeated(
 
 
 def test_a_slow_gateway_does_not_slow_the_shop(gateway: FakeGateway) -> None:
-    gateway.usually = slow(0.3)
+    """Whoever waited for even one answer would have been told of it by then."""
+    gateway.usually = slow(1.0)
     shop = Lethe(gateway.url, "secret", linger_seconds=0.01)
-    began = time.monotonic()
     ids = say(shop, 500)
-    assert time.monotonic() - began < 0.25
+    assert shop.report().accepted == 0
     assert shop.close()
     assert gateway.ids == ids
 
