@@ -21,6 +21,7 @@ async def available(answer: Awaitable[T]) -> T:
         return await answer
     except _FENCED as error:
         raise LaneLost(type(error).__name__) from None
-    # A broker that has just come back may list no brokers at all; aiokafka then fails an assertion of its own.
-    except (errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
+    # Two of aiokafka's own that are no KafkaError: a broker that has just come back may list no brokers at all
+    # (an assertion), and a batch whose predecessor failed finds its transaction gone (IllegalOperation).
+    except (errors.KafkaError, OSError, TimeoutError, AssertionError, errors.IllegalOperation) as error:
         raise BrokerUnavailable(type(error).__name__) from None
