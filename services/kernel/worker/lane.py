@@ -60,6 +60,7 @@ class Lane:
         self._outgoing = asyncio.Event()
         self._stopping = False
         self._finished = False
+        self._waits = backoff()
 
     # -- called by the loop's fetching side --
 
@@ -107,21 +108,19 @@ class Lane:
     # -- handling --
 
     async def _handle_for_ever(self) -> None:
-        waits = backoff()
         while not self._stopping:
             try:
                 if not self.running:
                     await self._begin()
-                    waits = backoff()
                 await self._wake.wait()
                 self._wake.clear()
                 await self._handle_what_waits()
             except LaneLost as error:
                 metrics.LANE_LOST.inc()
-                await self._reset(error, next(waits))
+                await self._reset(error, next(self._waits))
             except RetryableError as error:
                 metrics.RETRIES.labels(code=error.code).inc()
-                await self._reset(error, next(waits))
+                await self._reset(error, next(self._waits))
         self._finished = True
         self._outgoing.set()
 
@@ -182,6 +181,8 @@ class Lane:
             with metrics.BATCH_SECONDS.time():
                 await self._turn.handle(self.name, batch)
             metrics.BATCH_RECORDS.observe(len(batch.records))
+            # Not where the lane begins again: a batch that fails each time would be tried every moment.
+            self._waits = backoff()
             self.positions.update(batch.next_offsets)
             self._outgoing.set()
             self._resume_when_drained()

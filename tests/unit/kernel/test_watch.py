@@ -12,6 +12,8 @@ from services.kernel.worker.loop import Loop
 from tests.unit.kernel.sample import World, said, worker
 
 ANNA, ORDER = random_id(), random_id()
+LONG_SECONDS = 2.0
+"""No task of the loop waits for so long but after many failures."""
 
 
 class Hurried(SystemClock):
@@ -94,3 +96,25 @@ async def test_a_bug_in_a_side_task_ends_the_worker(monkeypatch: pytest.MonkeyPa
     loop = Loop(worker(), world.broker, world.storage, clock=Hurried())
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(loop.run(), 5)
+
+
+async def test_a_batch_that_always_fails_is_tried_ever_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try begins the lane anew, which succeeds; that alone must not make the next wait short again."""
+    world, waited = World(), list[float]()
+
+    class Noting(Hurried):
+        async def sleep(self, seconds: float) -> None:
+            waited.append(seconds)
+            await super().sleep(seconds)
+
+    async def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    loop = world.start(clock=Noting())
+    await seen(lambda: loop.ready)
+    with monkeypatch.context() as broken:
+        broken.setattr(loop._turn, "handle", away)
+        world.broker.append(said(ANNA, ORDER, "one"))
+        await seen(lambda: max(waited) > LONG_SECONDS)
+    await world.settle(1)
+    await world.stop()
