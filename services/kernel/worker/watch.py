@@ -31,6 +31,8 @@ class Watch:
         self._positions = positions
         self.answered = True
         """Whether Kafka and the database both answered when last asked."""
+        self._told_letters: set[str] = set()
+        """Topics whose letters were counted before: one whose last letter was redriven must be told as none."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -52,8 +54,9 @@ class Watch:
         except (RetryableError, TimeoutError):
             return False
         metrics.OUTBOX_ROWS.set(backlog.outgoing)
-        for topic, count in backlog.letters.items():
-            metrics.DEAD_LETTER_ROWS.labels(topic=topic).set(count)
+        self._told_letters |= set(backlog.letters)
+        for topic in self._told_letters:
+            metrics.DEAD_LETTER_ROWS.labels(topic=topic).set(backlog.letters.get(topic, 0))
         return True
 
 

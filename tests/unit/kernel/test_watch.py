@@ -8,6 +8,7 @@ import pytest
 from services.kernel.clock import SystemClock
 from services.kernel.errors import BrokerUnavailable, StoreUnavailable
 from services.kernel.ids import random_id
+from services.kernel.telemetry import metrics
 from services.kernel.worker.loop import Loop
 from tests.unit.kernel.sample import World, said, worker
 
@@ -54,6 +55,18 @@ async def test_a_quiet_worker_is_not_ready_while_its_database_is_away(
         broken.setattr(world.storage, "backlog", away)
         await seen(lambda: not loop.ready)
     await seen(lambda: loop.ready)
+    await world.stop()
+
+
+async def test_a_topic_without_letters_again_says_so() -> None:
+    world = World()
+    loop = world.start(clock=Hurried())
+    await seen(lambda: loop.ready)
+    letters = metrics.DEAD_LETTER_ROWS.labels(topic="words")
+    world.broker.append(said(ANNA, ORDER, "no"))
+    await seen(lambda: letters._value.get() == 1)
+    world.storage.tables.letters.clear()
+    await seen(lambda: letters._value.get() == 0)
     await world.stop()
 
 
