@@ -38,6 +38,7 @@ class Lane:
         self.name = name
         self.partitions = tuple(partitions)
         self._worker = worker
+        self._broker = broker
         self._consumer = consumer
         self._storage = storage
         self._turn = turn
@@ -142,6 +143,7 @@ class Lane:
         self._wake.set()
 
     async def _stored_positions(self) -> dict[TopicPartition, int]:
+        anew = await self._made_anew()
         # In this order: what was told to the group afterwards must not make the database look older than it is.
         committed = await self._consumer.committed(self.partitions)
         stored = await self._storage.positions(self.name, self.partitions)
@@ -149,18 +151,33 @@ class Lane:
         behind = {
             partition: offset
             for partition, offset in stored.items()
-            if committed.get(partition, 0) > offset or offset < beginnings[partition]
+            if not anew and (committed.get(partition, 0) > offset or offset < beginnings[partition])
         }
         for partition, offset in behind.items():
             if not self._restored:
                 code = "records-expired-unread" if offset < beginnings[partition] else "database-restored"
                 raise ConfigurationError(code, topic=partition.topic, partition=partition.partition)
-        first = {
-            p: max(beginnings[p], stored.get(p, 0)) for p in self.partitions if p not in stored or p in behind
-        }
+        first = {p: max(beginnings[p], stored[p]) for p in behind}
+        first |= {p: beginnings[p] for p in self.partitions if p not in stored or anew}
         if first:
-            await self._storage.begin(self.name, first, force=bool(behind))
+            await self._storage.begin(self.name, first, force=bool(behind or anew))
+        if anew:
+            # By lane, not by topic: the others must find out, too.
+            await self._storage.know_streams({self.name: anew})
         return {**stored, **first}
+
+    async def _made_anew(self) -> str | None:
+        """Return the id of a partner's topic that this lane has never read: positions of a former one say nothing.
+
+        Where one of the platform's own topics was made anew the loop refuses to start. A partner's must not stop
+        the work for all others, and what a partner says has the same effect the second time.
+        """
+        if self._worker.pattern is None:
+            return None
+        topic = self._worker.anchor(self.name).topic
+        found = (await self._broker.topic_ids([topic])).get(topic)
+        known = await self._storage.streams()
+        return found if known.get(self.name) != found else None
 
     async def _find_ledger_end(self) -> None:
         ledger = self._ledger()

@@ -111,9 +111,11 @@ class HeardRights:
         return Outcome(erased=len(gone), retained=tuple(h for h in erasing.but if h.scope in mine))
 
 
-def worker() -> Worker:
-    """Compose the sample."""
+def worker(pattern: str | None = None) -> Worker:
+    """Compose the sample; with `pattern`, as one that follows topics like a partner's."""
     handler = Fold(decide, HeardStore(), key=lambda event, subject: attrgetter("order")(event))
+    if pattern is not None:
+        return Worker("sample", (), handler, pattern=pattern, topic_named=lambda _: WORDS)
     return Worker("sample", (WORDS, COMMANDS), handler, timers=(Rang,), rights=HeardRights())
 
 
@@ -138,9 +140,9 @@ class World:
         self.storage = MemoryStorage(self.effects)
         self.loops: list[tuple[Loop, asyncio.Task[None]]] = []
 
-    def start(self, **options: object) -> Loop:
+    def start(self, pattern: str | None = None, **options: object) -> Loop:
         """Start one more instance."""
-        loop = Loop(worker(), self.broker, self.storage, **options)  # type: ignore[arg-type]
+        loop = Loop(worker(pattern), self.broker, self.storage, **options)  # type: ignore[arg-type]
         self.loops.append((loop, asyncio.create_task(loop.run())))
         return loop
 
