@@ -1,14 +1,13 @@
 """The how-to pages' own commands, run as they stand, in the order in which a reader would type them."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.reader import environment
 from tests.fixtures.shopping import lethe
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
@@ -18,23 +17,8 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def reader(whole_platform, tool, tmp_path):
     """Somebody in an empty folder, with `lethe` installed and a `kcat` that Kafka 4 lets in."""
-    state = whole_platform.stack.state
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    shims = {
-        "kcat": f'LD_LIBRARY_PATH="{state}/client/lib" exec "{tool("kcat")}" "$@"',
-        "lethe": f'exec "{sys.executable}" -m services.cli "$@"',
-    }
-    for name, command in shims.items():
-        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
-        (programs / name).chmod(0o700)
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "PYTHONPATH": str(PAGES.parents[1]),
-        "LETHE_STATE": str(state),
-        "LETHE_URL": whole_platform.stack.gateway_url,
-    }
+    stack = whole_platform.stack
+    known_to_all = {**environment(tmp_path, stack.state, tool("kcat")), "LETHE_URL": stack.gateway_url}
 
     def follow(page: str, **known: str) -> str:
         """Run every command of a page and return what was printed; any unexpected exit code ends it."""
@@ -42,7 +26,7 @@ def reader(whole_platform, tool, tmp_path):
         commands = "".join(block for language, block in blocks if language in ("", "sh"))
         assert commands
         done = subprocess.run(
-            ["bash", "-eu", "-c", commands], cwd=tmp_path, env={**environment, **known}, text=True,
+            ["bash", "-eu", "-c", commands], cwd=tmp_path, env={**known_to_all, **known}, text=True,
             capture_output=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

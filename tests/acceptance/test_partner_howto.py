@@ -1,16 +1,15 @@
 """A carrier with nothing of ours reads, opens, reports and forgets: the how-to's own commands, run as they stand."""
 
 import json
-import os
 import re
 import secrets
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.reader import environment
 from tests.fixtures.shopping import admit_shop, lethe, paid_order, until
 
 HOWTO = Path(__file__).parents[2] / "docs" / "how-to" / "partner.md"
@@ -47,21 +46,9 @@ class Shell:
 @pytest.fixture
 def carrier(whole_platform, tool, tmp_path):
     """A shell in a folder with a signed agreement; `lethe` is installed, and a `kcat` that Kafka 4 lets in."""
-    kcat, state = tool("kcat"), whole_platform.stack.state
     tool("jose")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    shims = {
-        "kcat": f'LD_LIBRARY_PATH="{state}/client/lib" exec "{kcat}" "$@"',
-        "lethe": f'exec "{sys.executable}" -m services.cli "$@"',
-    }
-    for name, command in shims.items():
-        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
-        (programs / name).chmod(0o700)
     (tmp_path / "agreement.txt").write_text("We keep to it.\n")
-    path = f"{programs}:{os.environ['PATH']}"
-    paths = {"PATH": path, "LETHE_STATE": str(state), "PYTHONPATH": str(HOWTO.parents[2])}
-    shell = Shell(tmp_path, {**os.environ, **paths})
+    shell = Shell(tmp_path, environment(tmp_path, whole_platform.stack.state, tool("kcat")))
     yield shell
     shell.close()
 

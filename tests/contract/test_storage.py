@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +14,7 @@ from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import DeadLetter, OutboxRow, Storage, TimerRow
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
+from tests.fixtures.database import settings_at
 
 P = TopicPartition("words", 3)
 ANNA, BEN = random_id(), random_id()
@@ -25,18 +25,12 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     if request.param == "memory":
         made: Storage = MemoryStorage()
     else:
-        made = PostgresStorage(database_settings(request.getfixturevalue("platform").new_database()))
+        made = PostgresStorage(
+            settings_at(request.getfixturevalue("platform").new_database(), WorkerSettings)
+        )
     await made.start()
     yield made
     await made.stop()
-
-
-def database_settings(dsn: str) -> WorkerSettings:
-    parts = urlsplit(dsn)
-    return WorkerSettings(
-        principal=parts.username, instance="test", kafka="127.0.0.1:1", kafka_password="-",
-        database_port=parts.port, database_name=parts.path[1:], database_password=parts.password,
-    )  # fmt: skip
 
 
 def row(subject: str = ANNA, *sealed: str, scope: str = "s1", topic: str = "shipments") -> OutboxRow:
@@ -233,7 +227,7 @@ async def test_streams_are_known_by_their_ids(storage: Storage) -> None:
 
 
 async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: object) -> None:
-    storage = PostgresStorage(database_settings(platform.new_database()))  # type: ignore[attr-defined]
+    storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))  # type: ignore[attr-defined]
     await storage.start()
     try:
         with pytest.raises(StoreRejected) as refusal:

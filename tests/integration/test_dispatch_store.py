@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,6 +25,7 @@ from services.kernel.storage.interface import TimerRow
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
 from services.kernel.telemetry import metrics
+from tests.fixtures.database import settings_at
 
 ANNA, BEN, REQUEST = "a" * 32, "b" * 32, "e" * 32
 HOUR = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -72,12 +72,7 @@ async def real(platform):
 
 
 def postgres(dsn):
-    login = urlsplit(dsn)
-    settings = Settings(
-        principal=login.username, instance="test", kafka="-", kafka_password="-", database_host=login.hostname,
-        database_port=login.port, database_name=login.path[1:], database_password=login.password,
-    )  # fmt: skip
-    return PostgresStorage(settings, [MIGRATIONS])
+    return PostgresStorage(settings_at(dsn, Settings), [MIGRATIONS])
 
 
 async def save(rows, *shipments):

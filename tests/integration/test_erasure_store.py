@@ -1,16 +1,15 @@
 """The ledger of erasures in PostgreSQL and in its twin: the same promises."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from services.erasure.app import MIGRATIONS
 from services.erasure.store import SQL, MemoryErasures, PostgresErasures
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
+from tests.fixtures.database import settings_at
 from tests.fixtures.erasures import SUBJECT, Ledger, held, keys_destroyed, receipt, requested
 
 OTHER = "6" * 32
@@ -19,11 +18,7 @@ OTHER = "6" * 32
 @pytest.fixture
 async def postgres(platform):
     """A storage on a database of its own."""
-    dsn = urlsplit(platform.new_database("erasure"))
-    settings = WorkerSettings(
-        principal=dsn.username, instance="test", kafka="-", kafka_password=SecretStr("-"), database_port=dsn.port,
-        database_name=dsn.path[1:], database_password=SecretStr(dsn.password),
-    )  # fmt: skip
+    settings = settings_at(platform.new_database("erasure"), WorkerSettings)
     storage = PostgresStorage(settings, [MIGRATIONS])
     await storage.start()
     yield storage

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +18,7 @@ from services.orders.domain import Order, Stage
 from services.orders.rights import OrderRights
 from services.orders.settings import Settings
 from services.orders.store import MemoryOrders, PostgresOrders
+from tests.fixtures.database import settings_at
 
 SUBJECT, STRANGER = "a" * 32, "b" * 32
 OPEN, PAST = "1" * 32, "2" * 32
@@ -53,12 +53,7 @@ async def rows(request):
 
 
 def postgres(dsn):
-    login = urlsplit(dsn)
-    settings = Settings(
-        principal=login.username, instance="test", kafka="-", kafka_password="-", database_host=login.hostname,
-        database_port=login.port, database_name=login.path[1:], database_password=login.password,
-    )  # fmt: skip
-    return PostgresStorage(settings, [MIGRATIONS])
+    return PostgresStorage(settings_at(dsn, Settings), [MIGRATIONS])
 
 
 async def save(rows, *orders):

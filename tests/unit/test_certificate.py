@@ -25,6 +25,7 @@ from tests.fixtures.erasures import (
     SUBJECT,
     Ledger,
     held,
+    jwk_of,
     keys_destroyed,
     receipt,
     requested,
@@ -32,12 +33,6 @@ from tests.fixtures.erasures import (
 
 FIRST = requested().request
 PAIRS = (held(3, Category.ACCOUNTING, Ground.STATUTORY), held(1), held(2))
-
-
-def jwk_of(signer: Signer, **more: str) -> dict[str, str]:
-    """Return a signer's public key as a JWK."""
-    x = encoded(signer._key.public_key().public_bytes_raw())
-    return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": signer.kid, "alg": "EdDSA", "use": "sig", **more}
 
 
 def keys_of(*jwks: dict[str, str]) -> dict[str, PublicKey]:

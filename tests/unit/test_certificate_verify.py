@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.app import build, main
-from services.erasure.signing import encoded
 from tests.fixtures.erasures import (
     CERTIFIER,
     KEYRING_SIGNER,
@@ -15,6 +14,7 @@ from tests.fixtures.erasures import (
     SUBJECT,
     Ledger,
     held,
+    jwk_of,
     keys_destroyed,
     receipt,
     requested,
@@ -35,10 +35,7 @@ def folder(tmp_path):
     issued = [each.certificate for each in ledger.certificates if each.request == FIRST]
     for name, signed in zip(("first.jws", "second.jws"), issued, strict=True):
         (tmp_path / name).write_text(signed + "\n")
-    keys = [
-        {"kty": "OKP", "crv": "Ed25519", "x": encoded(signer._key.public_key().public_bytes_raw()), "kid": signer.kid}
-        for signer in (CERTIFIER, KEYRING_SIGNER)
-    ]  # fmt: skip
+    keys = [jwk_of(signer) for signer in (CERTIFIER, KEYRING_SIGNER)]
     (tmp_path / "keys.jwks").write_text(json.dumps({"keys": keys}))
     return tmp_path
 
