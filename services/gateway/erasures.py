@@ -22,6 +22,7 @@ from services.gateway.submission import parsed
 from services.kernel.broker.interface import Message
 from services.kernel.clock import Clock
 from services.kernel.errors import StoreUnavailable
+from services.kernel.failpoints import Step, step
 from services.kernel.ids import derived_id, random_id
 from services.kernel.sealing.interface import SubjectState
 
@@ -53,7 +54,9 @@ class Erasures:
         Raises `Refusal`: 403 for another storefront's subject, 409 for an id that was used for something else.
         """
         wish = read_wish(body)
-        if await self._behind.state(storefront, wish.subject) is SubjectState.FOREIGN:
+        with step(Step.KEYS):
+            state = await self._behind.state(storefront, wish.subject)
+        if state is SubjectState.FOREIGN:
             raise Refusal(Code.SUBJECT_FOREIGN, "subject")
         salt = wish.salt or secrets.token_hex(16)
         wanted = Request(wish.id or random_id(), storefront, commitment_of(salt, wish.subject))
@@ -61,7 +64,8 @@ class Erasures:
         if (stored.storefront, stored.commitment) != (wanted.storefront, wanted.commitment):
             raise Refusal(Code.REQUEST_DIFFERS, "id")
         if stored.state == RECEIVED:
-            await self._behind.send((self._message(stored, wish.subject),))
+            with step(Step.ASK):
+                await self._behind.send((self._message(stored, wish.subject),))
         return {"request": stored.id, "salt": salt, "status_url": f"/v1/erasures/{stored.id}"}
 
     async def progress(self, storefront: str, request: str) -> dict[str, Any]:
@@ -81,7 +85,8 @@ class Erasures:
 
     async def _stored(self, wanted: Request) -> Request:
         try:
-            return await self._desk.receive(wanted)
+            with step(Step.REQUEST):
+                return await self._desk.receive(wanted)
         except StoreUnavailable:
             raise Refusal(Code.STORE_UNAVAILABLE) from None
 

@@ -14,6 +14,7 @@ from services.gateway.refusals import Code, Reason
 from services.gateway.submission import Form, Submission
 from services.kernel.broker.interface import Message
 from services.kernel.clock import Clock
+from services.kernel.failpoints import Step, step
 from services.kernel.sealing.interface import Refused, SubjectState
 from services.kernel.sealing.jwe import seal
 from services.kernel.sealing.keys import DataKey, KeyRef
@@ -51,7 +52,8 @@ class Intake:
             if not isinstance(answer, Reason)
         ]
         if messages:
-            await self._behind.send(messages)
+            with step(Step.PRODUCE):
+                await self._behind.send(messages)
         return [answer if isinstance(answer, Reason) else None for answer in answers]
 
     async def _keys(self, storefront: str, submissions: Sequence[Submission]) -> list[Keys | Reason]:
@@ -63,7 +65,8 @@ class Intake:
                 refs += [KeyRef(each.subject, category, each.scope) for category in each.form.categories]
             else:
                 subjects.append(each.subject)
-        minted = await self._behind.mint(storefront, refs, subjects)
+        with step(Step.KEYS):
+            minted = await self._behind.mint(storefront, refs, subjects)
         keys, states = iter(minted.keys), iter(minted.subjects)
         return [_answer(each.form, keys, states) for each in submissions]
 

@@ -18,6 +18,7 @@ from schemas.holds import HoldConfirmed, HoldReleased
 from schemas.privacy import Event
 from schemas.statements import KeyringStatement
 from schemas.topics import RECEIPTS
+from services.kernel import failpoints
 from services.kernel.decision import Outgoing, Timer
 from services.kernel.errors import RejectedRecord
 from services.kernel.storage.interface import Transaction
@@ -93,16 +94,20 @@ class Commands:
 
 async def carry_out(connection: Any, at: datetime, commands: Sequence[Command], signer: Signer) -> list[Step]:
     """Carry out commands in order, inside the caller's transaction; return what each came to."""
-    before = await _load(connection, commands)
+    with failpoints.step(failpoints.Step.LOAD):
+        before = await _load(connection, commands)
     steps, people = [], dict(before)
     for command in commands:
         step = _decided(command, people[command.subject], at)
         people[command.subject] = step.change.subject
         steps.append(step)
-    await save(connection, before, people)
+    with failpoints.step(failpoints.Step.FENCE):
+        await save(connection, before, people)
     doomed = [Doomed(step.command.subject, pair) for step in steps for pair in step.change.destroyed]
-    for category in await destroy_keys(connection, doomed):
-        metrics.KEYS_DESTROYED.labels(category, "erasure").inc()
+    if doomed:
+        with failpoints.step(failpoints.Step.DESTROY):
+            for category in await destroy_keys(connection, doomed):
+                metrics.KEYS_DESTROYED.labels(category, "erasure").inc()
     # Read after every lock on the keys is held: nobody was handed one of them later than this.
     destroyed_at = await connection.fetchval("SELECT clock_timestamp()")
     dead = await _dead_keys(connection, steps)

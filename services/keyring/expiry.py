@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from schemas.privacy import Category
+from services.kernel.failpoints import Step, step
 from services.kernel.telemetry import metrics
 from services.keyring.grounds import PairId
 from services.keyring.store import SQL, Doomed, destroy_keys
@@ -20,8 +21,9 @@ async def expire(pool: Any) -> int:
     """End every due ground of people who are not being erased; return how many keys died."""
     total = 0
     while True:
-        async with pool.acquire() as connection, connection.transaction():
-            found, destroyed = await expire_some(connection)
+        with step(Step.EXPIRE):
+            async with pool.acquire() as connection, connection.transaction():
+                found, destroyed = await expire_some(connection)
         total += destroyed
         if not found:
             return total

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.kernel.errors import RetryableError
+from services.kernel.failpoints import Step, step
 from services.kernel.sealing.interface import Refused, SubjectState
 from services.kernel.sealing.keys import KEY_BYTES, KeyRef, thumbprint
 from services.keyring.domain import State, Subject, may_mint
@@ -41,8 +42,9 @@ async def mint(
     is stored.
     """
     ids = {ref.subject for ref in refs} | set(subjects)
-    await connection.execute(SQL.know_subjects, sorted(ids), storefront)
-    people = await share_subjects(connection, ids)
+    with step(Step.MINT_LOCK):
+        await connection.execute(SQL.know_subjects, sorted(ids), storefront)
+        people = await share_subjects(connection, ids)
     if any(person.storefront is None and person.state is State.ACTIVE for person in people.values()):
         raise Orphaned()
     at = await connection.fetchval("SELECT clock_timestamp()")
@@ -52,7 +54,11 @@ async def mint(
         may_mint(people[ref.subject], storefront, PairId(ref.scope, ref.category), at) for ref in refs
     ]
     granted = [ref for ref, refusal in zip(refs, verdicts, strict=True) if refusal is None]
-    keys = iter(await _store(connection, keks, granted, people, at) if granted else ())
+    stored: list[NewKey] = []
+    if granted:
+        with step(Step.MINT_STORE):
+            stored = await _store(connection, keks, granted, people, at)
+    keys = iter(stored)
     return (
         [refusal or next(keys) for refusal in verdicts],
         [standing(people[name], storefront) for name in subjects],

@@ -16,6 +16,7 @@ import asyncpg
 
 from schemas.privacy import Category
 from services.kernel.errors import RejectedRecord
+from services.kernel.failpoints import Step, step
 from services.kernel.sealing.keys import KeyRef
 from services.kernel.telemetry import log, metrics
 from services.keyring.kek import Keks
@@ -31,10 +32,11 @@ _log = log.get("rotation")
 async def ensure_primaries(pool: Any, keks: Keks) -> None:
     """Give every category its first KEK version; check that the provider still has every living one."""
     for category in Category:
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK, category)
-            if not await connection.fetch(SQL.lock_keks, category):
-                await _install(connection, keks, category)
+        with step(Step.KEK_BEGIN):
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK, category)
+                if not await connection.fetch(SQL.lock_keks, category):
+                    await _install(connection, keks, category)
     for row in await pool.fetch(SQL.living_keks):
         if row["state"] != "destroying":
             keks.check(row["category"], row["version"], row["thumbprint"])
@@ -46,13 +48,14 @@ async def begin(pool: Any, keks: Keks, category: Category) -> bool:
     The version is durable before any row names it. Mints under way hold the old primary's row: they commit
     first, so that nothing is wrapped with it later than this.
     """
-    async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(SQL.lock_keks, category)
-        if any(row["state"] in ("retiring", "destroying") for row in rows):
-            return False
-        await connection.execute(SQL.retire_kek, category)
-        await _install(connection, keks, category)
-        return True
+    with step(Step.KEK_BEGIN):
+        async with pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(SQL.lock_keks, category)
+            if any(row["state"] in ("retiring", "destroying") for row in rows):
+                return False
+            await connection.execute(SQL.retire_kek, category)
+            await _install(connection, keks, category)
+            return True
 
 
 async def resume(pool: Any, keks: Keks, category: Category) -> None:
@@ -69,12 +72,14 @@ async def resume(pool: Any, keks: Keks, category: Category) -> None:
         for version, state in mine.items():
             if state == "retiring":
                 await rewrap(connection, keks, category, version, primary)
-                state = (
-                    "destroying" if await connection.fetchval(SQL.condemn_kek, category, version) else state
-                )
+                with step(Step.CONDEMN):
+                    condemned = await connection.fetchval(SQL.condemn_kek, category, version)
+                state = "destroying" if condemned else state
             if state == "destroying":
-                keks.provider.destroy(category, version)
-                await connection.fetchval(SQL.bury_kek, category, version)
+                with step(Step.KEK_DESTROY):
+                    keks.provider.destroy(category, version)
+                with step(Step.KEK_BURY):
+                    await connection.fetchval(SQL.bury_kek, category, version)
                 _log.info("kek destroyed", category=category, kek_version=version)
         await _bury_again(connection, keks, category)
         keks.keep_only((row["category"], row["version"]) for row in await connection.fetch(SQL.living_keks))
@@ -94,7 +99,8 @@ async def rewrap(connection: Any, keks: Keks, category: str, old: int, new: int)
         after = rows[-1]["kid"]
         wrapped = _rewrapped(rows, keks.get(category, old), keks.get(category, new))
         if wrapped:
-            done = await connection.execute(SQL.rewrap_keys, *zip(*wrapped, strict=True), new)
+            with step(Step.REWRAP):
+                done = await connection.execute(SQL.rewrap_keys, *zip(*wrapped, strict=True), new)
             metrics.REWRAPPED.labels(category).inc(int(done.split()[-1]))
 
 
@@ -102,7 +108,8 @@ async def _bury_again(connection: Any, keks: Keks, category: Category) -> None:
     """Destroy versions that came back: somebody restored the provider's directory from a backup."""
     there = [version for owner, version in keks.provider.versions() if owner == category]
     for row in await connection.fetch(SQL.destroyed_keks, category, there):
-        keks.provider.destroy(category, row["version"])
+        with step(Step.KEK_DESTROY):
+            keks.provider.destroy(category, row["version"])
         _log.warning("destroyed kek came back", category=category, kek_version=row["version"])
 
 
@@ -114,7 +121,8 @@ async def _install(connection: Any, keks: Keks, category: Category) -> None:
     # later one needs: no number is ever used twice.
     there = [version for owner, version in keks.provider.versions() if owner == category]
     version = max([known, *there]) + 1
-    kek = keks.provider.create(category, version)
+    with step(Step.KEK_CREATE):
+        kek = keks.provider.create(category, version)
     await connection.execute(SQL.install_kek, category, version, kek.thumbprint)
 
 

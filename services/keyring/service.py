@@ -9,6 +9,7 @@ import asyncpg
 
 from schemas.privacy import Category, Purpose
 from services.kernel.errors import RetryableError
+from services.kernel.failpoints import Step, after, before, step
 from services.kernel.sealing.interface import Refused, SubjectState
 from services.kernel.sealing.keys import KeyRef
 from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
@@ -38,8 +39,9 @@ class KeyringService:
             try:
                 keys, states = await self._mint(storefront, refs, subjects)
             except Orphaned:
-                async with self._transaction() as connection:
-                    await adopt(connection, storefront, [*subjects, *(ref.subject for ref in refs)])
+                with step(Step.ADOPT):
+                    async with self._transaction() as connection:
+                        await adopt(connection, storefront, [*subjects, *(ref.subject for ref in refs)])
             else:
                 _count_mintings(principal, keys)
                 return keys, states
@@ -49,8 +51,9 @@ class KeyringService:
         self, principal: str, purpose: Purpose, categories: frozenset[Category], kids: Sequence[str]
     ) -> list[OpenKey | Denied]:
         """Return keys of these categories in order; counted in the database before they are returned."""
-        async with self._transaction() as connection:
-            keys = await open_keys(connection, self._keks, principal, purpose, categories, kids)
+        with step(Step.OPEN):
+            async with self._transaction() as connection:
+                keys = await open_keys(connection, self._keks, principal, purpose, categories, kids)
         _count_openings(principal, purpose, keys)
         return keys
 
@@ -71,7 +74,10 @@ class KeyringService:
         self, storefront: str, refs: Sequence[KeyRef], subjects: Sequence[str]
     ) -> tuple[list[NewKey | Refused], list[SubjectState]]:
         async with self._transaction() as connection:
-            return await mint(connection, self._keks, storefront, refs, subjects)
+            minted = await mint(connection, self._keks, storefront, refs, subjects)
+            before(Step.MINT_COMMIT)
+        after(Step.MINT_COMMIT)
+        return minted
 
     async def _fetch(self, statement: str) -> list[asyncpg.Record]:
         async with self._transaction() as connection:

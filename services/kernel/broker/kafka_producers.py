@@ -14,6 +14,7 @@ from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, av
 from services.kernel.broker.interface import Message, TopicPartition
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import BrokerUnavailable
+from services.kernel.failpoints import Step, after, before, step
 
 
 class KafkaOutbox:
@@ -48,9 +49,12 @@ class KafkaOutbox:
             raise BrokerUnavailable("not-started")
         position = {aiokafka.TopicPartition(*self._lane): OffsetAndMetadata(number, "")}
         async with producer.transaction():
-            await _send(producer, messages)
-            await producer.send_offsets_to_transaction(position, self._group)
+            with step(Step.SEND):
+                await _send(producer, messages)
+                await producer.send_offsets_to_transaction(position, self._group)
             valid()
+            before(Step.PUBLISH)
+        after(Step.PUBLISH)
 
     async def stop(self) -> None:
         producer, self._producer = self._producer, None

@@ -5,6 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from services.kernel.decision import Decide, Decision, Given
 from services.kernel.errors import RejectedRecord, RetryableError
+from services.kernel.failpoints import Step, step
 from services.kernel.ids import random_id
 from services.kernel.storage.interface import Transaction
 from services.kernel.telemetry import log
@@ -39,12 +40,14 @@ class Fold(Generic[State]):
 
     async def handle(self, tx: Transaction, batch: Sequence[Received]) -> list[Handled]:
         """Fold the batch; a failing key does not harm the others."""
-        states = await self._store.load(tx, list({received.key for received in batch}))
+        with step(Step.LOAD):
+            states = await self._store.load(tx, list({received.key for received in batch}))
         changed: dict[str, State] = {}
         failed: set[str] = set()
         handled = [self._one(tx, received, states, changed, failed) for received in batch]
         if changed:
-            await self._store.save(tx, changed)
+            with step(Step.STORE):
+                await self._store.save(tx, changed)
         return handled
 
     def _one(

@@ -7,6 +7,7 @@ from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Broker, Consumer, Record, TopicPartition
 from services.kernel.clock import Clock, backoff
 from services.kernel.errors import ConfigurationError, LaneLost, RetryableError
+from services.kernel.failpoints import Step, step
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log, metrics
 from services.kernel.worker.relay import Relay
@@ -160,10 +161,12 @@ class Lane:
         first = {p: max(beginnings[p], stored[p]) for p in behind}
         first |= {p: beginnings[p] for p in self.partitions if p not in stored or anew}
         if first:
-            await self._storage.begin(self.name, first, force=bool(behind or anew))
+            with step(Step.BEGIN):
+                await self._storage.begin(self.name, first, force=bool(behind or anew))
         if anew:
             # By lane, not by topic: the others must find out, too.
-            await self._storage.know_streams({self.name: anew})
+            with step(Step.STREAMS):
+                await self._storage.know_streams({self.name: anew})
         return {**stored, **first}
 
     async def _made_anew(self) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from services.kernel.broker.interface import Broker, TopicPartition
 from services.kernel.clock import Clock, SystemClock, backoff
 from services.kernel.errors import BrokerUnavailable, ConfigurationError, RetryableError
+from services.kernel.failpoints import Step, step
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log, metrics
 from services.kernel.worker.decode import Decoder
@@ -69,7 +70,7 @@ class Loop:
     async def run(self) -> None:
         """Work until `stop`; leave the group in order. Raises `ConfigurationError`, or the bug that ended it."""
         await self._until_available(self._know_streams)
-        await self._until_available(lambda: self._consumer.start(self))
+        await self._until_available(self._join)
         fetching = asyncio.create_task(self._fetch_for_ever())
         others = [
             asyncio.create_task(self._watched(each))
@@ -148,7 +149,8 @@ class Loop:
         while not self._stopping.is_set():
             epochs = {name: lane.epoch for name, lane in self._lanes.items()}
             try:
-                fetched = await self._consumer.fetch(FETCH_SECONDS)
+                with step(Step.FETCH):
+                    fetched = await self._consumer.fetch(FETCH_SECONDS)
                 waits, self._failing_since = backoff(), None
             except BrokerUnavailable as error:
                 await self._rejoin_if_hopeless(error)
@@ -171,7 +173,7 @@ class Loop:
         await self.revoked([each for lane in self._lanes.values() for each in lane.partitions])
         await self._consumer.stop()
         self._joined, self._failing_since = False, None
-        await self._until_available(lambda: self._consumer.start(self))
+        await self._until_available(self._join)
 
     async def _tick(self) -> None:
         while not self._stopping.is_set():
@@ -197,7 +199,8 @@ class Loop:
         news = {partition: offset for partition, offset in positions.items() if told.get(partition) != offset}
         try:
             if news:
-                await self._consumer.commit(news)
+                with step(Step.TELL):
+                    await self._consumer.commit(news)
         except RetryableError as error:
             _log.info("progress not told", code=error.code)
             return told
@@ -215,7 +218,7 @@ class Loop:
         self._stopping.set()
         await asyncio.gather(fetching, *others, return_exceptions=True)
         # Advisory: the database has the truth.
-        with suppress(RetryableError):
+        with suppress(RetryableError), step(Step.TELL):
             await self._consumer.commit(positions)
         await self._consumer.stop()
 
@@ -233,14 +236,19 @@ class Loop:
         if changed and not self._restored:
             raise ConfigurationError("topic-recreated", topic=changed[0])
         if changed or set(names) - set(known):
-            await self._storage.know_streams(ids)
+            with step(Step.STREAMS):
+                await self._storage.know_streams(ids)
 
-    async def _until_available(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _join(self) -> None:
+        with step(Step.JOIN):
+            await self._consumer.start(self)
+
+    async def _until_available(self, start: Callable[[], Awaitable[None]]) -> None:
         for wait_seconds in backoff():
             if self._stopping.is_set():
                 return
             try:
-                await step()
+                await start()
                 return
             except RetryableError as error:
                 _log.warning("not available yet", error=type(error).__name__, code=error.code)

@@ -1,6 +1,7 @@
 """One process: real parts, health, signals, exit codes. What `python -m services.<worker>` runs."""
 
 import asyncio
+import os
 import resource
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
+from services.kernel import failpoints
 from services.kernel.broker.interface import Broker
 from services.kernel.broker.kafka import KafkaBroker
 from services.kernel.clock import backoff
@@ -50,6 +52,8 @@ def main(
     try:
         known = settings()
         log.configure(known.instance)
+        if armed := failpoints.arm(os.environ, lambda: _log.warning("failpoint reached", code=armed)):
+            _log.warning("failpoint armed", code=armed)
         asyncio.run(run(known))
     except ConfigurationError as error:
         _log.error("refused", code=error.code, **error.fields)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.kernel.broker.interface import Broker, Message, OutboxProducer
 from services.kernel.errors import ConfigurationError
+from services.kernel.failpoints import Step, step
 from services.kernel.storage.interface import OutboxRow, Storage
 from services.kernel.telemetry import log, metrics
 from services.kernel.worker.outgoing import partition_for
@@ -34,7 +35,9 @@ class Relay:
         await self.stop()
         self._producer = self._broker.outbox(self._worker.name, self._worker.anchor(self._lane))
         try:
-            await self._forget_published(await self._producer.start())
+            with step(Step.TAKE_OVER):
+                position = await self._producer.start()
+            await self._forget_published(position)
         except BaseException:
             # A producer that has fenced, beside a table that still holds what is on Kafka, would publish it twice.
             await self.stop()
@@ -46,8 +49,10 @@ class Relay:
         if last < position:
             if not self._restored:
                 raise ConfigurationError("database-restored", lane=self._lane)
-            await self._storage.raise_number(self._lane, position)
-        await self._storage.published(self._lane, position)
+            with step(Step.RECALL):
+                await self._storage.raise_number(self._lane, position)
+        with step(Step.RECALL):
+            await self._storage.published(self._lane, position)
 
     async def publish(self) -> None:
         """Publish until the table is empty. On any error the producer is spent: `start` again."""
@@ -68,7 +73,8 @@ class Relay:
         messages = [message for message in prepared.messages if message is not None]
         with metrics.RELAY_SECONDS.time():
             await producer.publish(messages, rows[-1].number, prepared.valid)
-        await self._storage.published(self._lane, rows[-1].number)
+        with step(Step.FORGET):
+            await self._storage.published(self._lane, rows[-1].number)
         for message in messages:
             metrics.RELAY_PUBLISHED.labels(topic=message.topic).inc()
         if len(messages) < len(rows):
@@ -88,7 +94,8 @@ async def _prepared(rows: Sequence[OutboxRow], outbound: Outbound | None) -> Pre
         return Prepared([_message(row) for row in rows])
     if outbound is None:
         raise ConfigurationError("outbound-missing")
-    made = await outbound.prepare(theirs)
+    with step(Step.PREPARE):
+        made = await outbound.prepare(theirs)
     copies = iter(made.messages)
     return Prepared([next(copies) if row.partner is not None else _message(row) for row in rows], made.valid)
 

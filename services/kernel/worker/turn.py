@@ -10,6 +10,7 @@ from schemas.privacy import Event
 from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Record, TopicPartition
 from services.kernel.errors import LaneLost, RejectedRecord, StoreRejected
+from services.kernel.failpoints import Step, after, before, step
 from services.kernel.storage.interface import DeadLetter, Pairs, Storage, TimerRow, Transaction
 from services.kernel.telemetry import metrics
 from services.kernel.worker.breaker import Breaker
@@ -60,16 +61,21 @@ class Turn:
             await self._handle(lane, batch, careful=True)
 
     async def _handle(self, lane: str, batch: Batch, *, careful: bool) -> None:
+        before(Step.LOCK)
         async with self._storage.transaction(lane) as tx:
             await self._refuse_if_fetched_elsewhere(tx, batch)
+            after(Step.LOCK)
             ledger = Ledger()
             received = self._decode(batch.records, ledger)
             await self._act(tx, received, ledger, careful=careful)
             await self._record(tx, ledger)
-            await tx.advance(batch.next_offsets)
+            with step(Step.PROGRESS):
+                await tx.advance(batch.next_offsets)
             # The breaker is for what our own workers write: a partner who writes nonsense must stop nobody else.
             if self._worker.pattern is None:
                 self._breaker.note(batch.records, ledger.letters)
+            before(Step.COMMIT)
+        after(Step.COMMIT)
         self._count(ledger)
 
     async def handle_due(self, lane: str) -> bool:
@@ -80,13 +86,19 @@ class Turn:
             return await self._handle_due(lane, careful=True)
 
     async def _handle_due(self, lane: str, *, careful: bool) -> bool:
+        before(Step.LOCK)
         async with self._storage.transaction(lane) as tx:
+            after(Step.LOCK)
             ledger = Ledger()
-            letters = await tx.exhume(DUE_ROWS)
+            with step(Step.DUE):
+                letters = await tx.exhume(DUE_ROWS)
+                due = await tx.due(DUE_ROWS)
             received = self._decode((_record(letter) for letter in letters), ledger)
-            received += [self._timer(row) for row in await tx.due(DUE_ROWS)]
+            received += [self._timer(row) for row in due]
             await self._act(tx, received, ledger, careful=careful)
             await self._record(tx, ledger, apart=True)
+            before(Step.COMMIT)
+        after(Step.COMMIT)
         self._count(ledger)
         return bool(received or letters)
 
@@ -122,7 +134,8 @@ class Turn:
         others = []
         for each in received:
             if each.record.topic == COMMANDS.name:
-                ledger.handled.append(await obey(tx, self._worker.name, self._worker.rights, each))
+                with step(Step.OBEY):
+                    ledger.handled.append(await obey(tx, self._worker.name, self._worker.rights, each))
             else:
                 others.append(each)
         return others
@@ -131,7 +144,8 @@ class Turn:
         """Set aside events of erased subjects, but for what is excepted and what is never suppressed."""
         if not events:
             return events
-        suppressed = await tx.suppressed(list({each.subject for each in events}))
+        with step(Step.SUPPRESS):
+            suppressed = await tx.suppressed(list({each.subject for each in events}))
         if not suppressed:
             return events
         kept = []
@@ -199,19 +213,21 @@ class Turn:
                 ledger.letters.append(_letter(each))
                 ending = DEAD_LETTERED
             ledger.endings[each.received.record.topic, ending] += 1
-        if rows:
-            await tx.append(rows)
-        if timers:
-            await tx.schedule(timers)
-        if remembered:
-            await tx.remember(list(remembered))
-        if ledger.letters:
-            await tx.bury(ledger.letters)
         if apart:
             ledger.endings = Counter(
                 {(topic, _apart(topic, end)): n for (topic, end), n in ledger.endings.items()}
             )
-        if ledger.endings:
+        if not ledger.endings:
+            return  # Every record has an ending: without one there is nothing to say.
+        with step(Step.OUTBOX):
+            if rows:
+                await tx.append(rows)
+            if timers:
+                await tx.schedule(timers)
+            if remembered:
+                await tx.remember(list(remembered))
+            if ledger.letters:
+                await tx.bury(ledger.letters)
             await tx.count(ledger.endings)
 
     def _timer(self, row: TimerRow) -> Received:
