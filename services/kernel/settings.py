@@ -43,6 +43,8 @@ class WorkerSettings(BaseSettings):
     policy_version: str = "1"
     restored: bool = False
     """The operator's word that a database or topic was restored on purpose."""
+    breaker_exempt: frozenset[str] = frozenset()
+    """Topics whose unreadable records the operator has seen and lets be dead-lettered, as a JSON array."""
 
     @classmethod
     def settings_customise_sources(

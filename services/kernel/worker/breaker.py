@@ -16,6 +16,8 @@ class Breaker:
     What a rule refuses does not count: a storefront that cancels orders nobody placed must not stop the others.
     """
 
+    exempt: frozenset[str] = frozenset()
+    """Topics of which an operator has seen that their records are past reading."""
     window: int = 1_000
     share: float = 0.5
     least: int = 100
@@ -26,6 +28,8 @@ class Breaker:
         """Take in a batch and its letters; raise `ConfigurationError` before the batch is stored."""
         faults = Counter(letter.topic for letter in letters if letter.blocks or letter.state_key is None)
         for topic, read in Counter(record.topic for record in records).items():
+            if topic in self.exempt:
+                continue
             recent = self._recent[topic]
             recent.extend([True] * faults[topic] + [False] * (read - faults[topic]))
             self._faults[topic] += faults[topic]

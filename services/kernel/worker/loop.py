@@ -11,6 +11,7 @@ from services.kernel.errors import BrokerUnavailable, ConfigurationError, Retrya
 from services.kernel.failpoints import Step, step
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log, metrics
+from services.kernel.worker.breaker import Breaker
 from services.kernel.worker.decode import Decoder
 from services.kernel.worker.lane import Lane
 from services.kernel.worker.turn import Turn
@@ -38,6 +39,7 @@ class Loop:
         *,
         policy: str = "1",
         restored: bool = False,
+        exempt: frozenset[str] = frozenset(),
         clock: Clock | None = None,
     ) -> None:
         self._worker = worker
@@ -45,7 +47,7 @@ class Loop:
         self._storage = storage
         self._restored = restored
         self._clock = clock or SystemClock()
-        self._turn = Turn(worker, storage, Decoder(worker), policy)
+        self._turn = Turn(worker, storage, Decoder(worker), policy, Breaker(exempt))
         self._consumer = broker.consumer(
             worker.name, [topic.name for topic in worker.reads], pattern=worker.pattern
         )

@@ -93,7 +93,10 @@ async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) ->
 
 
 def _loop(worker: Worker, broker: Broker, storage: Storage, settings: WorkerSettings) -> Loop:
-    return Loop(worker, broker, storage, policy=settings.policy_version, restored=settings.restored)
+    return Loop(
+        worker, broker, storage, policy=settings.policy_version, restored=settings.restored,
+        exempt=settings.breaker_exempt,
+    )  # fmt: skip
 
 
 async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:

@@ -45,12 +45,14 @@ class Ledger:
 class Turn:
     """Handles the batches of one worker; holds no state of its own between them but the breaker's."""
 
-    def __init__(self, worker: Worker, storage: Storage, decoder: Decoder, policy: str) -> None:
+    def __init__(
+        self, worker: Worker, storage: Storage, decoder: Decoder, policy: str, breaker: Breaker | None = None
+    ) -> None:
         self._worker = worker
         self._storage = storage
         self._decoder = decoder
         self._author = Author(worker.name, policy)
-        self._breaker = Breaker()
+        self._breaker = breaker or Breaker()
 
     async def handle(self, lane: str, batch: Batch) -> None:
         """Turn one batch into effects. What the database refuses is found by halving and set aside."""

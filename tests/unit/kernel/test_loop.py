@@ -346,6 +346,17 @@ async def test_the_breaker_stops_a_worker_that_would_bury_a_topic(world: World, 
     assert await refused(world) == "breaker-open"
 
 
+async def test_what_an_operator_has_seen_to_be_unreadable_is_buried(world: World) -> None:
+    for number in range(120):
+        record = said(ANNA, f"{number:032x}", "good")
+        world.broker.append(Message(record.topic, record.key, b"{", record.headers))
+    world.broker.append(said(ANNA, ORDER, "good"))
+    world.start(exempt=frozenset({"words"}))
+    await world.settle(121)
+    assert world.storage.tables.endings["words", DEAD_LETTERED] == 120
+    assert world.heard() == {ORDER: ("good",)}
+
+
 async def test_no_storefront_can_open_the_breaker_by_what_a_rule_refuses(world: World) -> None:
     world.start()
     for number in range(120):
