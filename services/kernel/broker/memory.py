@@ -57,7 +57,7 @@ class MemoryBroker:
 
     async def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         self.refuse_when_away()
-        return {name: self.ids[name] for name in topics if name in self.topics}
+        return {name: self.ids.get(name, f"id-{name}") for name in topics if name in self.topics}
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self.refuse_when_away()
