@@ -177,10 +177,8 @@ class _Visitor(ast.NodeVisitor):
         for item in node.items:
             call = item.context_expr
             if isinstance(call, ast.Call) and _path(call.func)[-1] in ("transaction", "_transaction"):
-                if (
-                    _only_asks(node)
-                    or (isinstance(node.body[-1], ast.Expr)
-                    and isinstance(node.body[-1].value, ast.Yield))
+                if _only_asks(node) or (
+                    isinstance(node.body[-1], ast.Expr) and isinstance(node.body[-1].value, ast.Yield)
                 ):
                     return
                 if not (self._inside or _ends_marked(node)):
