@@ -31,11 +31,33 @@ class KekProvider(Protocol):
         """Return every version that exists."""
 
 
-class KekDirectory:
-    """One file of mode 0600 per version in a directory of mode 0700."""
+class KekFiles:
+    """The versions in a directory, for who only reads them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def load(self, category: str, version: int) -> Kek:
+        """Read the version's file."""
+        try:
+            return Kek(category, version, self._file(category, version).read_bytes())
+        except FileNotFoundError:
+            raise ConfigurationError("kek-missing", category=category, version=version) from None
+
+    def versions(self) -> frozenset[tuple[str, int]]:
+        """Return what the file names say."""
+        names = (path.stem.rpartition(".") for path in self._path.glob("*.kek"))
+        return frozenset((category, int(version)) for category, _, version in names)
+
+    def _file(self, category: str, version: int) -> Path:
+        return self._path / f"{category}.{version}.kek"
+
+
+class KekDirectory(KekFiles):
+    """One file of mode 0600 per version in a directory of mode 0700."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & 0o077:
             raise ConfigurationError("kek-directory-readable-by-others")
@@ -61,13 +83,6 @@ class KekDirectory:
             self._sync()
         return Kek(category, version, material)
 
-    def load(self, category: str, version: int) -> Kek:
-        """Read the version's file."""
-        try:
-            return Kek(category, version, self._file(category, version).read_bytes())
-        except FileNotFoundError:
-            raise ConfigurationError("kek-missing", category=category, version=version) from None
-
     def destroy(self, category: str, version: int) -> None:
         """Overwrite, remove, and make the removal durable.
 
@@ -76,14 +91,6 @@ class KekDirectory:
         """
         _shred(self._file(category, version))
         self._sync()
-
-    def versions(self) -> frozenset[tuple[str, int]]:
-        """Return what the file names say."""
-        names = (path.stem.rpartition(".") for path in self._path.glob("*.kek"))
-        return frozenset((category, int(version)) for category, _, version in names)
-
-    def _file(self, category: str, version: int) -> Path:
-        return self._path / f"{category}.{version}.kek"
 
     def _sync(self) -> None:
         descriptor = os.open(self._path, os.O_RDONLY)

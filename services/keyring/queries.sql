@@ -165,3 +165,12 @@ SELECT category, count(*) FILTER (WHERE state IN ('retiring', 'destroying')) AS 
 
 -- name: live_keys_by_category
 SELECT category, count(*) AS live FROM data_key WHERE wrapped IS NOT NULL GROUP BY category
+
+-- name: every_living_key
+SELECT kid, subject, category, scope, kek_version, wrapped FROM data_key WHERE wrapped IS NOT NULL ORDER BY kid
+
+-- name: destroyed_kids
+SELECT kid FROM data_key WHERE kid = ANY ($1::text[]) AND wrapped IS NULL
+
+-- name: remove_keys_of
+DELETE FROM data_key WHERE subject = $1

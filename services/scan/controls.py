@@ -1,6 +1,7 @@
 """A text that a search must find in every kind of place before it may say that it found nothing.
 
-The text is random, so nobody else can have written it. What is planted is removed again, however a search ends.
+The text is random, so nobody else can have written it. It is planted as it is and, for a search that opens sealed
+values, sealed under living keys beside it. What is planted is removed again, however a search ends.
 """
 
 import os
@@ -8,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +19,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.local.processes import INSTANCE_MARK, PLATFORM_MARK
 from deploy.local.stack import Stack
-from services.scan.findings import Findings
-from services.scan.needles import forms
+from schemas.privacy import Category
+from services.keyring.offline import control_place
+from services.scan.findings import SEALED, Findings
+from services.scan.needles import FORM_NAMES, forms
 from services.scan.segments import CODECS
 from services.scan.tables import Dsns, execute
+from services.scan.tokens import FORMS, written
 
 NAME = "scan-control"
 WAIT_SECONDS = 20.0
@@ -47,12 +51,12 @@ def new_control() -> str:
     return f'lethe-"{NAME}"-{secrets.token_hex(16)}'
 
 
-def spots(dsns: Dsns, control: str) -> list[Spot]:
-    """Return everywhere the control must be found."""
+def spots(dsns: Dsns, names: Collection[str] = FORM_NAMES) -> list[Spot]:
+    """Return everywhere the control must be found; in a file in each of the forms of these names."""
     found = [Spot("kafka-record", (f"{NAME}-0", f"({codec})")) for codec in CODECS]
     found += [Spot("kafka-record", ("__consumer_offsets",)), Spot("metrics", (NAME,))]
     found += [Spot(kind, (folder, NAME)) for kind, folder in _FOLDERS.items()]
-    found += [Spot("file", ("tmp", NAME), form) for form in sorted({form for form, _ in forms(control)})]
+    found += [Spot("file", ("tmp", NAME), form) for form in names]
     found += [Spot("process", (part,)) for part in ("command line", "environment")]
     for cluster in dsns:
         found += [Spot("table", (f"{cluster}/", f"{_SCHEMA}.{table}")) for table in _COLUMNS]
@@ -60,6 +64,15 @@ def spots(dsns: Dsns, control: str) -> list[Spot]:
             Spot(kind, ("postgres", f"/{cluster}/")) for kind in ("relation-file", "wal", "database-file")
         ]
     return found
+
+
+def sealed_spots(dsns: Dsns) -> list[Spot]:
+    """Return everywhere the control must be found inside a sealed value, under a key of every category."""
+    return [
+        Spot(SEALED, (f"{control_place(category)} in {spot.kind} ", *spot.parts, f"({spot.form or 'plain'})"))
+        for category in Category
+        for spot in spots(dsns, FORMS)
+    ]
 
 
 def missing(findings: Findings, control: int, wanted: list[Spot]) -> list[Spot]:
@@ -78,22 +91,28 @@ def missing(findings: Findings, control: int, wanted: list[Spot]) -> list[Spot]:
 
 
 @contextmanager
-def planted(stack: Stack, dsns: Dsns, control: str) -> Iterator[str]:
-    """Plant the control in every kind of place for the length of the block; yield the URL of its page."""
+def planted(stack: Stack, dsns: Dsns, control: str, sealed: Sequence[str] = ()) -> Iterator[str]:
+    """Plant the control, and its sealed forms, in every kind of place for the length of the block.
+
+    Yields the URL of its page.
+    """
+    content = b"\n".join(
+        [*(pattern for _, pattern in forms(control)), *(each for token in sealed for each in written(token))]
+    )
+    line = " ".join((control, *sealed))
     with ExitStack() as planting:
-        planting.enter_context(_in_files(stack, dsns, control))
-        planting.enter_context(_in_tables(dsns, control))
-        planting.enter_context(_in_topics(stack, control))
-        planting.enter_context(_in_a_process(stack, control))
-        yield planting.enter_context(_on_a_page(control))
+        planting.enter_context(_in_files(stack, dsns, content))
+        planting.enter_context(_in_tables(dsns, line))
+        planting.enter_context(_in_topics(stack, line))
+        planting.enter_context(_in_a_process(stack, line))
+        yield planting.enter_context(_on_a_page(line))
 
 
 @contextmanager
-def _in_files(stack: Stack, dsns: Dsns, control: str) -> Iterator[None]:
+def _in_files(stack: Stack, dsns: Dsns, content: bytes) -> Iterator[None]:
     folders = [stack.state / folder for folder in _FOLDERS.values()]
     folders += [stack.state / "postgres" / cluster for cluster in dsns]
     paths = [folder / f"{NAME}.{'log' if folder.name == 'logs' else 'txt'}" for folder in folders]
-    content = b"\n".join(pattern for _, pattern in forms(control))
     try:
         for path in paths:
             path.touch(mode=0o600)
@@ -111,7 +130,7 @@ def _in_tables(dsns: Dsns, control: str) -> Iterator[None]:
     values = {
         "plain": f"'{control}'",
         "bytes": f"convert_to('{control}', 'UTF8')",
-        "long": f"repeat('{control}', 5000)",
+        "long": f"repeat('{control}', 1000)",
     }
     # The values are random text of our own; nothing of a user's is put into a statement.
     plant = [f"CREATE SCHEMA {_SCHEMA}"]

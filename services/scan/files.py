@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.scan.findings import Find, Findings
-from services.scan.needles import Matcher
+from services.scan.needles import Searcher
 from services.scan.segments import UndecodedBatch, batches
 
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
-def search_files(state: Path, matcher: Matcher) -> Findings:
+def search_files(state: Path, matcher: Searcher) -> Findings:
     """Search all regular files; a file that vanishes meanwhile is counted, an unreadable one is named."""
     findings = Findings()
     for path in _files(state):
@@ -55,7 +55,7 @@ def _files(state: Path) -> Iterator[Path]:
                 yield path
 
 
-def _search(path: Path, name: str, kind: str, matcher: Matcher, findings: Findings) -> None:
+def _search(path: Path, name: str, kind: str, matcher: Searcher, findings: Findings) -> None:
     if kind == "kafka-record":
         size = _search_segment(path.read_bytes(), name, matcher, findings)
         findings.count(kind, size)
@@ -70,7 +70,7 @@ def _search(path: Path, name: str, kind: str, matcher: Matcher, findings: Findin
     findings.count(kind, size)
 
 
-def _search_segment(segment: bytes, name: str, matcher: Matcher, findings: Findings) -> int:
+def _search_segment(segment: bytes, name: str, matcher: Searcher, findings: Findings) -> int:
     """Search a segment batch by batch, and what is no batch as it is; return the bytes searched."""
     end = 0
     size = len(segment)

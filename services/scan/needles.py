@@ -2,6 +2,7 @@
 
 import base64
 import json
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,32 @@ class Match:
     position: int
 
 
-class Matcher:
+class Searcher(ABC):
+    """Finds something in bytes, whole or piece by piece."""
+
+    @abstractmethod
+    def matches(self, data: bytes, start: int = 0) -> Iterator[Match]:
+        """Yield every form that occurs in the bytes, once, at its first position counted from `start`."""
+
+    @abstractmethod
+    def rest(self, window: bytes) -> bytes:
+        """Return the end of a piece that must be seen again together with the next one."""
+
+    def matches_in(self, chunks: Iterable[bytes], start: int = 0) -> Iterator[Match]:
+        """The same over a stream: what lies across the border of two chunks is found too."""
+        seen: set[tuple[int, str]] = set()
+        kept = b""
+        for chunk in chunks:
+            window = kept + chunk
+            for match in self.matches(window, start - len(kept)):
+                if (match.needle, match.form) not in seen:
+                    seen.add((match.needle, match.form))
+                    yield match
+            start += len(chunk)
+            kept = self.rest(window)
+
+
+class Matcher(Searcher):
     """Finds every form of every text in bytes; the texts themselves are in no repr and no error."""
 
     def __init__(self, needles: Sequence[str]) -> None:
@@ -41,10 +67,9 @@ class Matcher:
             alike[pattern[:SHORTEST_BYTES]].append((pattern, number, form))
         # A longer beginning is looked for faster.
         self._groups = [(_beginning([pattern for pattern, *_ in group]), group) for group in alike.values()]
-        self.overlap = max((len(pattern) for pattern in found), default=1) - 1
+        self._overlap = max((len(pattern) for pattern in found), default=1) - 1
 
     def matches(self, data: bytes, start: int = 0) -> Iterator[Match]:
-        """Yield every form that occurs in the bytes, once, at its first position counted from `start`."""
         for beginning, patterns in self._groups:
             first = data.find(beginning)
             for pattern, number, form in patterns if first >= 0 else ():
@@ -52,18 +77,8 @@ class Matcher:
                 if position >= 0:
                     yield Match(number, form, start + position)
 
-    def matches_in(self, chunks: Iterable[bytes], start: int = 0) -> Iterator[Match]:
-        """The same over a stream: what lies across the border of two chunks is found too."""
-        seen: set[tuple[int, str]] = set()
-        kept = b""
-        for chunk in chunks:
-            window = kept + chunk
-            for match in self.matches(window, start - len(kept)):
-                if (match.needle, match.form) not in seen:
-                    seen.add((match.needle, match.form))
-                    yield match
-            start += len(chunk)
-            kept = window[-self.overlap :] if self.overlap else b""
+    def rest(self, window: bytes) -> bytes:
+        return window[-self._overlap :] if self._overlap else b""
 
 
 def _beginning(patterns: Sequence[bytes]) -> bytes:
@@ -91,11 +106,15 @@ def forms(needle: str) -> Iterator[tuple[str, bytes]]:
         yield "hex", data.hex().upper().encode("ascii")
         for alignment in range(3):
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
-                yield "base64", _aligned(encode(b"\0" * alignment + data), alignment, len(data))
+                yield "base64", aligned(encode(b"\0" * alignment + data), alignment, len(data))
 
 
-def _aligned(encoded: bytes, alignment: int, length: int) -> bytes:
+def aligned(encoded: bytes, alignment: int, length: int) -> bytes:
     """Return the characters that depend on the text alone, whatever stands before and after it."""
     first = -(-alignment * 8 // 6)
     last = (alignment + length) * 8 // 6
     return encoded[first:last]
+
+
+FORM_NAMES = tuple(dict.fromkeys(name for name, _ in forms("text")))
+"""Names of the forms in which a text is found."""

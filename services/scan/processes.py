@@ -8,13 +8,13 @@ import psutil
 from deploy.local import processes
 from deploy.local.stack import Stack
 from services.scan.findings import Find, Findings
-from services.scan.needles import Matcher
+from services.scan.needles import Searcher
 
 PAGES = ("/metrics", "/ready", "/live")
 PAGE_SECONDS = 10.0
 
 
-def search_pages(pages: Mapping[str, str], matcher: Matcher) -> Findings:
+def search_pages(pages: Mapping[str, str], matcher: Searcher) -> Findings:
     """Search the pages of processes, given as name and URL; name those that do not answer."""
     findings = Findings()
     # No proxy of the environment may stand between: it would answer in the process's place.
@@ -41,7 +41,7 @@ def pages_of(stack: Stack) -> dict[str, str]:
     }
 
 
-def search_processes(stack: Stack, matcher: Matcher) -> Findings:
+def search_processes(stack: Stack, matcher: Searcher) -> Findings:
     """Search command line and environment of every living process of the platform, database backends included."""
     findings = Findings()
     for process in processes.strays(stack.layout, stack.identity.platform):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import asyncpg
 
 from services.scan.findings import Find, Findings
-from services.scan.needles import Matcher
+from services.scan.needles import Searcher
 
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname"
 _TABLES = """
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Sieve:
     """Takes a table as PostgreSQL sends it, and keeps only what was found in it."""
 
-    matcher: Matcher
+    matcher: Searcher
     seen: set[tuple[int, str]] = field(default_factory=set)
     size: int = 0
     _kept: bytes = b""
@@ -38,10 +38,10 @@ class Sieve:
         window = self._kept + chunk
         self.seen.update((match.needle, match.form) for match in self.matcher.matches(window))
         self.size += len(chunk)
-        self._kept = window[-self.matcher.overlap :]
+        self._kept = self.matcher.rest(window)
 
 
-def search_tables(dsns: Dsns, matcher: Matcher) -> Findings:
+def search_tables(dsns: Dsns, matcher: Searcher) -> Findings:
     """Search all tables, statistics and system catalogues included; name those that cannot be read."""
     return blocking(_search_clusters(dsns, matcher))
 
@@ -67,7 +67,7 @@ async def _on_each(dsns: Dsns, statements: tuple[str, ...]) -> None:
             await connection.close()
 
 
-async def _search_clusters(dsns: Dsns, matcher: Matcher) -> Findings:
+async def _search_clusters(dsns: Dsns, matcher: Searcher) -> Findings:
     findings = Findings()
     for cluster, dsn in dsns.items():
         connection = await asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS)
@@ -80,7 +80,7 @@ async def _search_clusters(dsns: Dsns, matcher: Matcher) -> Findings:
     return findings
 
 
-async def _search_database(place: str, dsn: str, matcher: Matcher, findings: Findings) -> None:
+async def _search_database(place: str, dsn: str, matcher: Searcher, findings: Findings) -> None:
     connection = await asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS)
     try:
         for row in await connection.fetch(_TABLES):

@@ -124,11 +124,11 @@ def test_an_unreadable_file_is_reported_and_a_vanished_one_counted(tmp_path, mon
 
 def test_every_kind_of_place_has_a_control():
     """No kind is believed without one."""
-    assert {spot.kind for spot in spots({"data": "", "keyring": ""}, "control")} == set(KINDS)
+    assert {spot.kind for spot in spots({"data": "", "keyring": ""})} == set(KINDS)
 
 
 def test_a_control_that_is_not_found_is_named():
     """What is lacking says where the search is blind."""
-    wanted = spots({"data": "", "keyring": ""}, "control")
+    wanted = spots({"data": "", "keyring": ""})
     assert missing(Findings(), 0, wanted) == wanted
     assert "wal postgres /data/" in [str(spot) for spot in wanted]
