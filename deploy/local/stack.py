@@ -126,10 +126,12 @@ class Stack:
             infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
         return instance
 
-    def launch(self, process: WorkerProcess, instance: str) -> Launch:
+    def launch(self, process: WorkerProcess, instance: str, *, restored: bool = False) -> Launch:
         """Return how to start an instance of a worker on this platform."""
         chosen = workers.choose_ports(process, instance, self.layout, self.identity)
-        return workers.launch_of(process, instance, chosen, self.layout, self.identity, self.secrets)
+        return workers.launch_of(
+            process, instance, chosen, self.layout, self.identity, self.secrets, restored=restored
+        )
 
     def stop_worker(self, *instances_or_workers: str) -> None:
         """Stop single instances (`orders-2`) or every instance of a worker (`orders`); the rest runs on."""
@@ -152,11 +154,15 @@ def start(
     settings: Mapping[str, Mapping[str, str]] | None = None,
     say: Say = lambda _: None,
     progress: jars.Progress | None = None,
+    *,
+    restored: bool = False,
 ) -> Stack:
     """Bring a platform up and return it when everything is ready; a running one is only repaired.
 
     `only` names the workers to start (none: just Kafka and PostgreSQL); all that exist if it is not given.
-    `settings` are kept per worker; an empty one is forgotten again. Raises `PlatformRefused` and `PlatformUnavailable`.
+    `settings` are kept per worker; an empty one is forgotten again. `restored` is the operator's word that a database
+    or topic is older than it was on purpose: workers that refuse otherwise go on from there. It is not kept; the next
+    start without it starts them once more. Raises `PlatformRefused` and `PlatformUnavailable`.
     """
     layout = Layout.at(state)
     layout.create()
@@ -180,7 +186,7 @@ def start(
         stack = Stack(layout, identity)
         if wanted:
             say("starting " + ", ".join(each.principal for each in wanted))
-            _start_workers(wanted, stack)
+            _start_workers(wanted, stack, restored=restored)
         return stack
 
 
@@ -206,8 +212,8 @@ def stop(state: Path | str, say: Say = lambda _: None) -> int:
         return stopped
 
 
-def _start_workers(wanted: Iterable[WorkerProcess], stack: Stack) -> None:
-    launches = [stack.launch(each, f"{each.principal}-1") for each in wanted]
+def _start_workers(wanted: Iterable[WorkerProcess], stack: Stack, *, restored: bool) -> None:
+    launches = [stack.launch(each, f"{each.principal}-1", restored=restored) for each in wanted]
     started = [infrastructure.ensure(each, stack.layout, stack.identity) for each in launches]
     for running in started:
         infrastructure.await_ready(running, partial(workers.ready, running), stack.layout)

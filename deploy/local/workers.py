@@ -74,13 +74,14 @@ def choose_ports(process: WorkerProcess, instance: str, layout: Layout, identity
 
 def launch_of(
     process: WorkerProcess, instance: str, chosen: Mapping[str, int], layout: Layout, identity: Identity,
-    secrets: Secrets,
+    secrets: Secrets, *, restored: bool = False,
 ) -> Launch:  # fmt: skip
-    """Return how to start an instance on chosen ports."""
+    """Return how to start an instance on chosen ports; `restored` is the operator's word for this one start."""
     cluster_port = identity.ports[f"postgres-{process.cluster}"]
     at = Addresses(f"{LOOPBACK}:{identity.ports['kafka']}", LOOPBACK, cluster_port, keyring_url(identity))
     chosen_settings = identity.settings.get(process.principal, {})
     # The gateway publishes the keys that verify certificates.
+    word = {"restored": "true"} if restored else {}
     public = {"certificate_keys": str(layout.client / "keys.jwks")} if process.principal == "gateway" else {}
     environment = worker_environment(
         process, instance, at,
@@ -88,7 +89,7 @@ def launch_of(
         health_port=chosen["health"],
         http=(LOOPBACK, chosen["http"]) if process.serves_http else None,
         keks=str(layout.keks),
-        more={"session_timeout_seconds": str(LOCAL_SESSION_TIMEOUT_SECONDS), **public, **chosen_settings},
+        more={"session_timeout_seconds": str(LOCAL_SESSION_TIMEOUT_SECONDS), **public, **chosen_settings, **word},
     )  # fmt: skip
     return Launch(instance, (_interpreter(), "-m", process.module), environment, chosen)
 

@@ -35,6 +35,12 @@ def up(
     as_json: AsJson = False,
     dry_run: DryRun = False,
     no_workers: Annotated[bool, typer.Option("--no-workers", help="Only Kafka and PostgreSQL.")] = False,
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored", help="A database or topic was restored on purpose: go on from there. Not kept."
+        ),
+    ] = False,
 ) -> None:
     """Start the platform and wait until it is ready; repair what was killed."""
     chosen = _parse(settings or [])
@@ -45,7 +51,9 @@ def up(
         )
     began = time.monotonic()
     with _Download(as_json) as download:
-        started = stack.start(state, () if no_workers else only or None, chosen, output.say, download.show)
+        started = stack.start(
+            state, () if no_workers else only or None, chosen, output.say, download.show, restored=restored
+        )
     data = {
         "state": str(started.state),
         "kafka": started.kafka,
