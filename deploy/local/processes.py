@@ -133,6 +133,13 @@ def remember(what: Launch, pid: int, layout: Layout) -> Running:
     return running
 
 
+def exit_code(instance: str, layout: Layout) -> int | None:
+    """Return the exit code of a dead child of this process, negative for a signal; None for any other process."""
+    running = find(instance, layout)
+    ended = [each.poll() for each in _children if running is not None and each.pid == running.pid]
+    return ended[0] if ended else None
+
+
 def forget(running: Running, layout: Layout) -> None:
     """Remove what is remembered of a process, unless its name has gone to another one."""
     if find(running.instance, layout) == running:

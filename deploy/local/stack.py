@@ -126,6 +126,26 @@ class Stack:
             infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
         return instance
 
+    def restart(self, instance: str, environment: Mapping[str, str] | None = None, wait: bool = True) -> None:
+        """Stop a worker instance if it runs and start it, this one time with more in its environment.
+
+        Nothing of that is kept: the next start is a usual one, and `start` replaces a process that differs from it.
+        """
+        process = workers.worker_of(instance)
+        if process is None:
+            raise PlatformRefused(f"{instance} is no worker")
+        with alone(self.layout):
+            _stop(self.layout, lambda each: each.instance == instance)
+            usual = self.launch(process, instance)
+            what = replace(usual, environment={**usual.environment, **(environment or {})})
+            running = processes.launch(what, self.layout, self.identity.platform)
+        if wait:
+            infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
+
+    def exit_code(self, instance: str) -> int | None:
+        """Return how an instance that this process started has ended (-9 for SIGKILL); None if it is not known."""
+        return processes.exit_code(instance, self.layout)
+
     def launch(self, process: WorkerProcess, instance: str, *, restored: bool = False) -> Launch:
         """Return how to start an instance of a worker on this platform."""
         chosen = workers.choose_ports(process, instance, self.layout, self.identity)

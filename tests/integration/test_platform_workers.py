@@ -98,6 +98,18 @@ def test_a_changed_setting_restarts_its_worker_only(whole_platform):
     assert "LETHE_POLICY_VERSION" not in psutil.Process(platform.pid("erasure-1")).environ()
 
 
+def test_an_instance_is_restarted_with_more_in_its_environment_once(whole_platform):
+    """For tests that arm one process; the next start of it is a usual one."""
+    platform = whole_platform.stack
+    others = {each.instance: each.pid for each in platform.status() if each.instance != "erasure-1"}
+    platform.restart("erasure-1", {"LETHE_FAILPOINT": "adopt.before"})
+    assert psutil.Process(platform.pid("erasure-1")).environ()["LETHE_FAILPOINT"] == "adopt.before"
+    assert states(whole_platform)["erasure-1"] == "ready"
+    lethe(platform.state, "up")
+    assert "LETHE_FAILPOINT" not in psutil.Process(platform.pid("erasure-1")).environ()
+    assert others == {each.instance: each.pid for each in platform.status() if each.instance != "erasure-1"}
+
+
 def test_a_worker_that_cannot_start_is_named_with_its_reason(whole_platform):
     """No waiting for nothing: the last line of its log is the answer."""
     platform = whole_platform.stack

@@ -47,6 +47,15 @@ def test_a_process_that_will_not_stop_is_killed_at_the_deadline(layout: Layout):
     assert not running.alive
 
 
+def test_how_a_child_ended_is_known(layout: Layout):
+    """Whoever started a process can tell a kill from an exit; of others nothing is said."""
+    running = processes.launch(SLEEP, layout, "here")
+    assert processes.exit_code("sleeper-1", layout) is None
+    processes.kill(running)
+    assert processes.exit_code("sleeper-1", layout) == -signal.SIGKILL
+    assert processes.exit_code("sleeper-2", layout) is None
+
+
 def test_a_pid_that_went_to_somebody_else_is_not_touched(layout: Layout):
     """Stopping a dead process must not hit whoever has its pid now."""
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
