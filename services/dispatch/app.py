@@ -14,10 +14,10 @@ from services.dispatch.store import PostgresShipments, ShipmentStore
 from services.dispatch.updates import PATTERN, Updates, topic_named
 from services.kernel.broker.interface import Broker
 from services.kernel.sealing.interface import Keyring
-from services.kernel.sealing.keyring import HttpKeyring
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
 from services.kernel.storage.postgres import PostgresStorage
+from services.kernel.worker.keyring import keyring_of
 from services.kernel.worker.process import Part, serve
 from services.kernel.worker.worker import Worker
 
@@ -48,7 +48,7 @@ def build(settings: Settings, store: ShipmentStore, keyring: Keyring) -> list[Wo
 async def run(settings: WorkerSettings) -> None:
     """Run both workers until the process is asked to stop."""
     assert isinstance(settings, Settings)
-    keyring = HttpKeyring(settings.keyring_url, settings.keyring_token)
+    keyring = keyring_of(settings)
     workers = build(settings, PostgresShipments(), keyring)
     storage = PostgresStorage(settings, [MIGRATIONS])
     watch = Watch(lambda: storage.pool)

@@ -18,16 +18,16 @@ from services.gateway.server import HttpServer
 from services.gateway.settings import Settings
 from services.gateway.store import Desk, PostgresDesk, RequestStore
 from services.gateway.tokens import Doorkeeper
-from services.gateway.transport import KeptConnections
+from services.gateway.watch import KeyringWatch
 from services.kernel.broker.interface import Broker, Producer
 from services.kernel.clock import SystemClock
 from services.kernel.sealing.interface import Keyring
-from services.kernel.sealing.keyring import HttpKeyring
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
 from services.kernel.storage.postgres import PostgresStorage
 from services.kernel.worker import process
 from services.kernel.worker.fold import Fold, Store
+from services.kernel.worker.keyring import keyring_of
 from services.kernel.worker.worker import Worker
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -55,16 +55,17 @@ def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -
 class Gateway:
     """What the process runs beside its loop."""
 
-    def __init__(self, settings: Settings, broker: Broker, desk: Desk) -> None:
-        self._keyring = HttpKeyring(settings.keyring_url, settings.keyring_token, transport=KeptConnections())
+    def __init__(self, settings: Settings, keyring: Keyring, broker: Broker, desk: Desk) -> None:
+        self._keyring = keyring
+        self._watch = KeyringWatch(keyring, SystemClock())
         self._producer = broker.producer()
         app, self._behind = door(settings, self._keyring, self._producer, desk)
         self._server = HttpServer(app, settings.http_host, settings.http_port)
 
     @property
     def ready(self) -> bool:
-        """Whether it serves."""
-        return self._server.ready
+        """Whether it serves, and could take an event: without the keyring every one is answered with 503."""
+        return self._server.ready and self._watch.answered
 
     async def start(self) -> None:
         """Connect, then serve."""
@@ -73,10 +74,12 @@ class Gateway:
         gc.collect()
         gc.freeze()
         await self._server.start()
+        self._watch.start()
 
     async def stop(self) -> None:
         """Finish the requests in hand, then let go of what they need."""
         await self._server.stop()
+        await self._watch.stop()
         await self._behind.close()
         await self._producer.stop()
         await self._keyring.close()
@@ -88,7 +91,7 @@ async def run(settings: WorkerSettings) -> None:
     storage = PostgresStorage(settings, (MIGRATIONS,))
 
     async def compose(broker: Broker, _: Storage) -> tuple[Sequence[Worker], Sequence[process.Part]]:
-        return (build(settings),), (Gateway(settings, broker, PostgresDesk(storage)),)
+        return (build(settings),), (Gateway(settings, keyring_of(settings), broker, PostgresDesk(storage)),)
 
     await process.serve(settings, storage, compose)
 

@@ -37,6 +37,8 @@ class WorkerSettings(BaseSettings):
     database_password: SecretStr
     keyring_url: str = ""
     keyring_token: SecretStr = SecretStr("")
+    keyring_authority: Path | None = None
+    """PEM file of the authority that vouches for the keyring's certificate; without it those that the system trusts."""
     health_port: int = 0
     """Port of /live, /ready and /metrics; 0 lets the system choose."""
     session_timeout_seconds: float = Field(default=30.0, ge=6)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from pydantic import SecretStr
@@ -50,22 +49,34 @@ class Desk:
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
+    away: bool = False
     answer_takes_seconds: float = 0.0
 
-    def client(self) -> HttpKeyring:
-        transport = httpx.MockTransport(self.handle)
-        return HttpKeyring("http://keyring.test", TOKEN, self.clock, transport)
+    content: bytes | None = None
+    """What every answer says instead."""
+    observed: list[tuple[str, float]] = field(default_factory=list)
 
-    async def handle(self, request: httpx.Request) -> httpx.Response:
-        assert request.headers["authorization"] == f"Bearer {TOKEN.get_secret_value()}"
-        question = orjson.loads(request.content)
+    def client(self) -> HttpKeyring:
+        return HttpKeyring("", TOKEN, self.clock, wire=self, observe=self.observe)
+
+    def observe(self, call: str, seconds: float) -> None:
+        self.observed.append((call, seconds))
+
+    async def post(self, path: str, content: bytes) -> tuple[int, bytes]:
+        question = orjson.loads(content)
+        assert path == ("/v1/open" if "kids" in question else "/v1/mint")
         self.asked.append(question)
         await asyncio.sleep(0.01)
         self.clock.seconds += self.answer_takes_seconds
+        if self.away:
+            raise KeyringUnavailable("keyring-unreachable")
         if self.status != 200:
-            return httpx.Response(self.status, json={"error": "no"})
+            return self.status, b'{"error":"no"}'
         answer = self.open(question) if "kids" in question else self.mint(question)
-        return httpx.Response(200, content=orjson.dumps(answer))
+        return 200, self.content if self.content is not None else orjson.dumps(answer)
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
     def open(self, question: dict[str, Any]) -> dict[str, Any]:
         unknown = {"refused": "unknown"}
@@ -175,6 +186,18 @@ async def test_keys_are_gone_when_the_batch_is_over() -> None:
         lease.unseal(want)
 
 
+async def test_no_key_stays_in_memory_behind_its_batch() -> None:
+    """Also when somebody keeps the lease: what it held is let go of, whether the batch ended well or not."""
+    desk = Desk()
+    want = sealed(desk)
+    async with desk.client().lease(Purpose.DELIVERY, [want]) as ended_well:
+        assert ended_well._answers
+    with pytest.raises(RuntimeError):
+        async with desk.client().lease(Purpose.DELIVERY, [want]) as ended_badly:
+            raise RuntimeError
+    assert not ended_well._answers and not ended_badly._answers
+
+
 async def test_a_failing_batch_keeps_its_own_error() -> None:
     desk = Desk()
     with pytest.raises(RuntimeError, match="mine"):
@@ -258,8 +281,7 @@ async def test_a_keyring_that_does_not_serve_says_what_to_do_next(
     ],
 )
 async def test_an_answer_that_no_keyring_gives_is_refused_without_quoting_it(content: bytes) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
-    client = HttpKeyring("http://keyring.test", TOKEN, transport=transport)
+    client = Desk(content=content).client()
     with pytest.raises(ConfigurationError, match="keyring-contract") as caught:
         await client.mint("shop", [REF])
     assert caught.value.__cause__ is None
@@ -268,15 +290,23 @@ async def test_an_answer_that_no_keyring_gives_is_refused_without_quoting_it(con
             pass
 
 
-async def test_an_unreachable_keyring_is_retried_and_its_error_holds_no_token() -> None:
-    def fail(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+async def test_who_asks_for_nothing_learns_whether_the_keyring_serves() -> None:
+    desk = Desk()
+    assert (await desk.client().mint("shop", ())).keys == ()
+    assert desk.asked == [{"storefront": "shop", "keys": [], "subjects": []}]
+    with pytest.raises(KeyringUnavailable):
+        await Desk(status=503).client().mint("shop", ())
 
-    client = HttpKeyring("http://keyring.test", TOKEN, transport=httpx.MockTransport(fail))
-    with pytest.raises(KeyringUnavailable) as caught:
-        await client.mint("shop", [REF])
-    assert caught.value.__cause__ is None
-    assert TOKEN.get_secret_value() not in repr(caught.value) + str(caught.value)
+
+async def test_every_call_tells_how_long_it_took_answered_or_not() -> None:
+    desk = Desk(answer_takes_seconds=2.0)
+    await desk.client().mint("shop", [REF])
+    async with desk.client().lease(Purpose.DELIVERY, [sealed(desk)]):
+        pass
+    desk.away = True
+    with pytest.raises(KeyringUnavailable):
+        await desk.client().mint("shop", [REF])
+    assert desk.observed == [("mint", 2.0), ("open", 2.0), ("mint", 2.0)]
 
 
 class Calls:

@@ -2,5 +2,5 @@
 
 jwe      the one sealed form              place    where a value logically lives
 keys     data keys and what they are for  keyring  asking the keyring: mint, and open on a lease
-memory   the keyring's in-memory twin
+memory   the keyring's in-memory twin     wire     the way to the keyring
 """

@@ -1,10 +1,10 @@
 """The keyring over HTTP: mint, and open on a lease. The wire is described in `services/keyring/api.py`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 from pydantic import SecretStr
 
@@ -15,8 +15,11 @@ from services.kernel.sealing.batching import Batching
 from services.kernel.sealing.interface import MOST_PER_CALL, Minted, Refused, SubjectState
 from services.kernel.sealing.keys import DataKey, Erased, KeyRef
 from services.kernel.sealing.lease import LEASE_SECONDS, Answer, Lease, Opened, Unopenable, Want, kids_of
+from services.kernel.sealing.wire import KeptConnections, Wire
 
 CALL_SECONDS = 5.0
+Observe = Callable[[str, float], None]
+"""Hears of every call: `mint` or `open`, and how many seconds it took, answered or not."""
 
 
 class HttpKeyring:
@@ -27,31 +30,36 @@ class HttpKeyring:
         url: str,
         token: SecretStr,
         clock: Clock | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        authority: Path | None = None,
+        observe: Observe = lambda call, seconds: None,
+        wire: Wire | None = None,
     ) -> None:
-        # No proxy or .netrc of the environment may see keys pass.
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={
-                "authorization": f"Bearer {token.get_secret_value()}",
-                "content-type": "application/json",
-            },
-            timeout=CALL_SECONDS,
-            trust_env=False,
-            transport=transport,
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
-        )
+        """`authority` vouches for the keyring's certificate; `wire` replaces the network in tests."""
+        headers = {
+            "authorization": f"Bearer {token.get_secret_value()}",
+            "content-type": "application/json",
+        }
+        # It knows no proxy and no .netrc of the environment: nobody else may see keys pass.
+        self._wire = wire or KeptConnections(url, headers, CALL_SECONDS, authority)
         self._clock = clock or SystemClock()
+        self._observe = observe
         self._minting: dict[str, Batching[KeyRef | str, DataKey | Refused | SubjectState]] = {}
 
     async def close(self) -> None:
         """Close the connections; calls in flight fail."""
         for batching in self._minting.values():
             await batching.close()
-        await self._http.aclose()
+        await self._wire.close()
 
     async def mint(self, storefront: str, refs: Sequence[KeyRef], subjects: Sequence[str] = ()) -> Minted:
-        """Ask for fresh keys, together with whoever else in this process asks for the same storefront."""
+        """Ask for fresh keys, together with whoever else in this process asks for the same storefront.
+
+        Who asks for nothing learns whether the keyring serves.
+        """
+        if not refs and not subjects:
+            await self._mint(storefront, ())
+            return Minted(())
         if storefront not in self._minting:
             self._minting[storefront] = Batching(lambda items: self._mint(storefront, items), MOST_PER_CALL)
         answers = await self._minting[storefront].ask([*refs, *subjects])
@@ -66,7 +74,7 @@ class HttpKeyring:
         answers: dict[str, Answer] = {}
         for start in range(0, len(kids), MOST_PER_CALL):
             part = kids[start : start + MOST_PER_CALL]
-            body = await self._call("/v1/open", {"purpose": purpose, "kids": part})
+            body = await self._call("open", {"purpose": purpose, "kids": part})
             try:
                 seconds = min(seconds, float(body["lease_seconds"]))
                 answers.update(_opened(part, body["keys"]))
@@ -85,7 +93,7 @@ class HttpKeyring:
         refs = [item for item in items if isinstance(item, KeyRef)]
         subjects = [item for item in items if isinstance(item, str)]
         keys = [{"subject": ref.subject, "category": ref.category, "scope": ref.scope} for ref in refs]
-        body = await self._call("/v1/mint", {"storefront": storefront, "keys": keys, "subjects": subjects})
+        body = await self._call("mint", {"storefront": storefront, "keys": keys, "subjects": subjects})
         try:
             if len(body["keys"]) != len(refs) or len(body["subjects"]) != len(subjects):
                 raise broken_contract()
@@ -95,19 +103,20 @@ class HttpKeyring:
             raise broken_contract() from None
         return [next(minted) if isinstance(item, KeyRef) else next(states) for item in items]
 
-    async def _call(self, path: str, question: dict[str, Any]) -> Any:
+    async def _call(self, call: str, question: dict[str, Any]) -> Any:
+        began = self._clock.monotonic()
         try:
-            response = await self._http.post(path, content=orjson.dumps(question))
-        except (httpx.TransportError, OSError):
-            raise KeyringUnavailable("keyring-unreachable") from None
-        if response.status_code in (401, 403):
-            raise ConfigurationError("keyring-refused", status=response.status_code, path=path)
-        if response.status_code == 429 or response.status_code >= 500:
-            raise KeyringUnavailable("keyring-not-serving", status=response.status_code)
-        if response.status_code != 200:
-            raise ConfigurationError("keyring-contract", status=response.status_code, path=path)
+            status, content = await self._wire.post("/v1/" + call, orjson.dumps(question))
+        finally:
+            self._observe(call, self._clock.monotonic() - began)
+        if status in (401, 403):
+            raise ConfigurationError("keyring-refused", status=status, route=call)
+        if status == 429 or status >= 500:
+            raise KeyringUnavailable("keyring-not-serving", status=status)
+        if status != 200:
+            raise ConfigurationError("keyring-contract", status=status, route=call)
         try:
-            return orjson.loads(response.content)
+            return orjson.loads(content)
         except ValueError:
             # Its exception would carry the document, and the document keys.
             raise broken_contract() from None
