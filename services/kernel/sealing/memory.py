@@ -5,25 +5,29 @@ events.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from schemas.erasure import Destroy
 from schemas.holds import Ground, HoldConfirmed, HoldReleased
 from schemas.privacy import Category, Event, Purpose
-from schemas.topics import MINTS, OPENS
+from schemas.topics import MINTS, OPENS, ORDERS
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.errors import ConfigurationError, KeyringUnavailable
 from services.kernel.sealing.interface import Minted, Refused, SubjectState
 from services.kernel.sealing.keys import DataKey, Erased, KeyRef
 from services.kernel.sealing.lease import LEASE_SECONDS, Answer, Lease, Opened, Unopenable, Want, kids_of
 
+PROVISIONAL_FOR = (ORDERS.keep or timedelta(days=30)) + timedelta(days=7)
+"""As `services/keyring/grounds.py` has it."""
+_ENDING = (Ground.PROVISIONAL, Ground.STATUTORY)
+
 
 @dataclass(slots=True)
 class _Pair:
-    ground: Ground | None = Ground.PROVISIONAL
+    ground: Ground | None = None
     until: datetime | None = None
     revision: int = 0
 
@@ -76,7 +80,9 @@ class MemoryVault:
             state is SubjectState.ERASING and pair and self._held(pair)
         ):
             return Refused.SUBJECT_ERASED
-        person.pairs.setdefault((ref.scope, ref.category), _Pair())
+        if state is SubjectState.ACTIVE and (pair is None or pair.ground is Ground.PROVISIONAL):
+            born = _Pair(Ground.PROVISIONAL, self.clock.now() + PROVISIONAL_FOR, pair.revision if pair else 0)
+            person.pairs[ref.scope, ref.category] = born
         key = DataKey.fresh()
         self._keys[key.kid] = (key, ref)
         self.log.append(("minted", key.kid))
@@ -100,6 +106,15 @@ class MemoryVault:
         self.log.append(("opened", kid))
         return Opened(key, ref)
 
+    def lapse(self) -> None:
+        """End the grounds whose date has come, as the keyring does by itself."""
+        for subject, person in self._people.items():
+            if person.state is SubjectState.ACTIVE:
+                over = {name for name, pair in person.pairs.items() if pair.ground and not self._held(pair)}
+                person.pairs = {name: pair for name, pair in person.pairs.items() if name not in over}
+                self._destroy(subject, over)
+            self._settle(subject, person)
+
     def _say(self, person: _Person, pair_id: tuple[str, Category], said: _Pair) -> None:
         known = person.pairs.get(pair_id)
         if said.revision <= (known.revision if known else 0):
@@ -111,19 +126,23 @@ class MemoryVault:
             person.pairs[pair_id] = said
 
     def _held(self, pair: _Pair) -> bool:
-        return pair.ground is not None and (pair.until is None or pair.until > self.clock.now())
+        ends = pair.until if pair.ground in _ENDING else None
+        return pair.ground is not None and (ends is None or ends > self.clock.now())
 
     def _settle(self, subject: str, person: _Person) -> None:
         if person.state is not SubjectState.ERASING:
             return
-        for kid, (key, ref) in self._keys.items():
-            pair = person.pairs.get((ref.scope, ref.category))
-            if ref.subject == subject and key is not None and not (pair and self._held(pair)):
-                self._keys[kid] = (None, ref)
-                self.log.append(("destroyed", kid))
+        mine = {(ref.scope, ref.category) for _, ref in self._keys.values() if ref.subject == subject}
+        self._destroy(subject, {name for name in mine if not self._held(person.pairs.get(name, _Pair()))})
         if not any(key for key, ref in self._keys.values() if ref.subject == subject):
             person.state = SubjectState.ERASED
             self.log.append(("erased", subject))
+
+    def _destroy(self, subject: str, pairs: Collection[tuple[str, Category]]) -> None:
+        for kid, (key, ref) in self._keys.items():
+            if ref.subject == subject and key is not None and (ref.scope, ref.category) in pairs:
+                self._keys[kid] = (None, ref)
+                self.log.append(("destroyed", kid))
 
 
 class MemoryKeyring:
