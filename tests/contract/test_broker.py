@@ -129,6 +129,18 @@ async def test_a_seek_discards_what_was_prefetched(world: World) -> None:
     assert await member.consumer.position(partition) == 3
 
 
+async def test_nothing_is_fetched_before_somebody_said_from_where(world: World) -> None:
+    """Neither the beginning nor the end is a guess that a driver may make: where a lane is, its database knows."""
+    member = await world.join(take_from_start=False)
+    await member.owns(2 * LANES)
+    for _ in range(6):
+        await world.send(world.a, "k1")
+        assert not any((await member.consumer.fetch(0.2)).values())
+    partition = TopicPartition(world.a, partition_of(b"k1", LANES))
+    member.consumer.seek(partition, 4)
+    assert [record.offset for record in await member.read(2)] == [4, 5]
+
+
 async def test_a_paused_partition_waits_and_the_member_stays(world: World) -> None:
     member = await world.join()
     await member.owns(2 * LANES)

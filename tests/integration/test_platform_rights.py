@@ -81,6 +81,18 @@ def test_the_operator_reads_everything_and_writes_nothing(platform):
     assert ended == everything
 
 
+def test_what_nobody_was_granted_nobody_may(platform):
+    """A topic and a user that no rule names: refused, not open to everybody (T2)."""
+    login, topic = platform.new_user(), platform.new_topic(partitions=1)
+    settings = {
+        **platform.stack.kafka_settings("admin"),
+        "sasl.username": login.username,
+        "sasl.password": login.password,
+    }
+    assert refused_writes(settings, {topic}) == {topic}
+    assert refused_reads(settings, {topic}, login.username) == {topic}
+
+
 def test_a_partner_has_its_own_two_topics_and_group_and_nothing_else(platform):
     """Not another's topic, not another's group, not a topic of the platform (D2)."""
     for partner in ("north", "north-west"):

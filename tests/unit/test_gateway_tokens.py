@@ -117,3 +117,11 @@ async def test_without_the_list_nobody_is_let_in(keeper: Doorkeeper, rows: Rows,
     assert await code_of(keeper, b"Bearer good") == "store-unavailable"
     rows.away = False
     assert await keeper.storefront(b"Bearer good") == "bookshop"
+
+
+async def test_a_digest_that_only_begins_like_a_known_one_lets_nobody_in(
+    keeper: Doorkeeper, rows: Rows
+) -> None:
+    """The look-up goes by a part of the digest; whose token it is, is for all of it to say."""
+    rows.tokens = {digest_of(b"good")[:8] + bytes(24): "bookshop"}
+    assert await code_of(keeper, b"Bearer good") == "token-wrong"

@@ -152,6 +152,7 @@ def test_an_open_order_never_ends_by_itself() -> None:
     hold = Hold(category=ADDRESS.category, ground=Ground.OPEN_ORDER, until=NOW)
     confirmed = HoldConfirmed(order=ADDRESS.scope, revision=1, holds=(hold,))
     erasing = after([KeyRef(SUBJECT, ADDRESS.category, ADDRESS.scope), confirmed, destruction()])
+    assert erasing.state is State.ERASING, "its day has come and it lives"
     assert domain.lapse(erasing, LATER).subject == erasing
     assert erasing.next_end(NOW) is None
 
@@ -174,6 +175,17 @@ def test_a_release_ends_the_grounds_it_names_and_no_other() -> None:
         (*ADDRESS, Ground.OPEN_ORDER)
     ]
     assert change.subject.state is State.ERASING
+
+
+@pytest.mark.parametrize("erasing", [False, True])
+def test_an_old_word_that_comes_late_changes_nothing(erasing: bool) -> None:
+    """Neither a release from before the hold nor a hold from before the release, whatever their order in the log."""
+    begun = [destruction()] if erasing else []
+    held = after([key(ADDRESS), open_order(3), *begun])
+    old_release = HoldReleased(order=ORDERS[0], revision=2, categories=(ADDRESS.category,))
+    assert domain.release(held, old_release, NOW) == Change(held)
+    released = domain.release(held, old_release.model_copy(update={"revision": 4}), NOW).subject
+    assert domain.confirm(released, open_order(3), NOW) == Change(released)
 
 
 def test_a_new_round_lists_what_is_still_held() -> None:

@@ -1,0 +1,44 @@
+"""A keyring that was restored, or has just started, serves nobody before it knows what was said meanwhile (R3)."""
+
+import asyncio
+
+from schemas.topics import COMMANDS, HOLDS, LANES
+from services.kernel.broker.interface import Message, TopicPartition
+from services.kernel.broker.memory import MemoryBroker
+from services.kernel.storage.memory import MemoryStorage
+from services.keyring.readiness import Replay
+
+
+async def test_nobody_is_served_before_holds_and_commands_are_replayed() -> None:
+    broker, storage = MemoryBroker({HOLDS.name: LANES, COMMANDS.name: LANES}), MemoryStorage()
+    ends = {
+        TopicPartition(HOLDS.name, 3): 2,
+        TopicPartition(COMMANDS.name, 3): 1,
+        TopicPartition(COMMANDS.name, 7): 1,
+    }
+    for partition, count in ends.items():
+        for _ in range(count):
+            broker.append(Message(partition.topic, b"k", b"{}", (), partition.partition))
+    replay = Replay(broker, storage)
+    assert not replay.ready, "not even asked where the topics end"
+    await replay.start()
+    assert not replay.ready
+    # What is written from now on is for the loop; nobody waits for it here.
+    broker.append(Message(HOLDS.name, b"k", b"{}", (), 5))
+    for partition, end in ends.items():
+        await storage.begin(str(partition.partition), {partition: end - 1})
+        await replay._look()
+        assert not replay.ready, partition
+        await storage.begin(str(partition.partition), {partition: end}, force=True)
+        await replay._look()
+    async with asyncio.timeout(20):
+        while not replay.ready:
+            await asyncio.sleep(0.01)
+    await replay.stop()
+
+
+async def test_an_empty_platform_is_served_at_once() -> None:
+    replay = Replay(MemoryBroker({HOLDS.name: LANES, COMMANDS.name: LANES}), MemoryStorage())
+    await replay.start()
+    assert replay.ready
+    await replay.stop()
