@@ -6,6 +6,7 @@ The file has been checked with `docker-compose config` only; no engine has start
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.local.client_files import KEYS
 from deploy.local.jars import CHECKOUT, read_lock
 from deploy.local.layout import CLUSTERS
 from deploy.settings import KAFKA, POSTGRES, PROCESSES, Addresses, WorkerProcess, worker_environment
@@ -27,6 +28,12 @@ PROPERTIES_HEADER = """\
 SECRETS_IN = "/run/lethe"
 """Where a container finds the secrets of its own principal."""
 KEKS_IN = "/keks"
+_MORE = {
+    # The keyring hands out keys without TLS only where told that nobody else is on the network.
+    "keyring": {"http_private_network": "true"},
+    # The gateway publishes the keys that verify certificates.
+    "gateway": {"certificate_keys": f"{SECRETS_IN}/{KEYS}"},
+}
 HEALTH_PORT, HTTP_PORT = 8081, 8080
 KAFKA_AT, KEYRING_AT = "kafka:9092", f"http://keyring:{HTTP_PORT}"
 BY_HEALTH = (
@@ -169,8 +176,7 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         health_port=HEALTH_PORT,
         http=("0.0.0.0", HTTP_PORT) if process.serves_http else None,  # noqa: S104 - inside a container
         keks=KEKS_IN,
-        # The keyring hands out keys without TLS only where told that nobody else is on the network.
-        more={"http_private_network": "true"} if process.principal == "keyring" else None,
+        more=_MORE.get(process.principal),
     )  # fmt: skip
     # Its name among its kind is the container's own, which a restart keeps and `--scale` makes another.
     del environment["LETHE_INSTANCE"]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from deploy.local.access import make_tokens
+from deploy.local.client_files import KEYS, publish_keys
 from deploy.local.layout import CLUSTERS, Layout, new_platform_id
 from deploy.local.secrets import Secrets
 from deploy.settings import PROCESSES
@@ -29,6 +30,8 @@ def main(root: Path = Path("/")) -> None:
     for cluster in CLUSTERS:
         password = secrets.get("admin", f"postgres_{cluster}_password")
         secrets.put(f"postgres-{cluster}", "postgres_password", password)
+    # No secret, but what the gateway publishes must come from where the keys are made.
+    publish_keys(secrets.folder("gateway") / KEYS, secrets)
     for folder in secrets.layout.secrets.iterdir():
         _give(folder, _owner(folder.name))
     _give(secrets.layout.keks, WORKER)

@@ -10,6 +10,8 @@ from deploy.local.secrets import Secrets, public_jwk
 from deploy.settings import PROCESSES
 from schemas.topics import OPERATOR
 
+KEYS = "keys.jwks"
+"""The public keys of certificates and of the keyring's statements."""
 KCAT = """\
 #!/bin/sh
 # kcat as it is installed, with a librdkafka that Kafka 4 lets in: versions before 2.6.1, such as the one of
@@ -27,15 +29,15 @@ def write(layout: Layout, identity: Identity, secrets: Secrets) -> None:
         layout.client / "operator.kcat",
         f"# Reads every topic, writes none: ./kcat -F operator.kcat -L\n{settings}",
     )
-    signers = [each.principal for each in PROCESSES if "signing_key" in each.secrets]
-    keys = [public_jwk(secrets.signing_key(each)) for each in sorted(signers)]
-    _publish(layout.client / "keys.jwks", keys)
+    publish_keys(layout.client / KEYS, secrets)
     write_whole(layout.client / "kcat", KCAT, mode=0o700)
     _lend_library(layout.client / "lib")
 
 
-def _publish(path: Path, keys: list[dict[str, str]]) -> None:
+def publish_keys(path: Path, secrets: Secrets) -> None:
     """Write the public keys; one that is no longer used stays, so that old certificates can be checked for ever."""
+    signers = [each.principal for each in PROCESSES if "signing_key" in each.secrets]
+    keys = [public_jwk(secrets.signing_key(each)) for each in sorted(signers)]
     known = json.loads(path.read_text("utf-8"))["keys"] if path.exists() else []
     current = {key["kid"] for key in keys}
     retired = [key for key in known if key["kid"] not in current]

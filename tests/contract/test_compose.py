@@ -12,6 +12,8 @@ from deploy import compose
 from deploy.docker import make_secrets
 from deploy.docker.grant_access import Server
 from deploy.local.access import reconcile_databases
+from deploy.local.layout import Layout
+from deploy.local.secrets import Secrets, public_jwk
 from deploy.settings import PROCESSES
 
 
@@ -75,6 +77,21 @@ def test_every_secret_belongs_to_the_user_of_its_container(tmp_path: Path):
     assert not any(path.stat().st_mode & 0o077 for path in (*files, *(tmp_path / "secrets").iterdir()))
     make_secrets.main(tmp_path)
     assert files == {path: path.read_text() for path in files}
+
+
+def test_the_gateway_publishes_the_keys_of_the_platform_it_belongs_to(tmp_path: Path, monkeypatch):
+    """Else nobody could verify a certificate of this platform with what `/.well-known/jwks.json` says."""
+    monkeypatch.setattr(make_secrets, "_give", lambda folder, user: None)
+    for folder in ("secrets", "keks"):
+        (tmp_path / folder).mkdir()
+    make_secrets.main(tmp_path)
+    service = compose.document()["services"]["gateway"]
+    inside = Path(service["environment"]["LETHE_CERTIFICATE_KEYS"])
+    assert f"secrets-gateway:{inside.parent}:ro" in service["volumes"]
+    published = json.loads((tmp_path / "secrets" / "gateway" / inside.name).read_text())["keys"]
+    secrets = Secrets(Layout(tmp_path))
+    assert published == [public_jwk(secrets.signing_key(each)) for each in ("erasure", "keyring")]
+    assert not any("d" in key for key in published)
 
 
 def test_roles_are_made_without_the_tools_of_the_embedded_platform(platform):
