@@ -243,7 +243,8 @@ class Lane:
         if moved and not self.waiting and self.running:
             await self._turn.handle(self.name, Batch([], {p: self.positions[p] for p in moved}, moved))
             self.positions.update(moved)
-            self._fetched.update(moved)
+            # Never back: records may have been offered while the markers were stored.
+            self._fetched.update({p: max(self._fetched[p], position) for p, position in moved.items()})
         ledger = self._ledger()
         if ledger and self._ledger_end is not None and self.positions[ledger] >= self._ledger_end:
             held_back = self._behind_ledger()

@@ -68,6 +68,40 @@ async def test_what_was_fetched_before_a_seek_is_discarded() -> None:
     await consumer.stop()
 
 
+async def test_records_offered_while_markers_are_passed_do_not_leave_the_lane_behind_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The position rises to the end of the topic: a lag that never returns to zero would scale on nothing."""
+    world, sample = World(), worker()
+    consumer = world.broker.consumer("sample", ["words", COMMANDS.name])
+    await consumer.start(Nobody())
+    turn = Turn(sample, world.storage, Decoder(sample), "1")
+    lane = Lane(
+        LANE, [WORDS, LEDGER], sample, world.broker, consumer, world.storage, turn, SystemClock(), restored=False
+    )  # fmt: skip
+    await lane._begin()
+    handle, late = turn.handle, list[Record]()
+
+    async def offering(name: str, batch: Batch) -> None:
+        if not batch.records and not late:
+            late.append(world.broker.append(said(ANNA, ORDER, "one")))
+            consumer.seek(WORDS, late[0].offset + 1)
+            lane.offer(WORDS, late, lane.epoch)
+        await handle(name, batch)
+
+    monkeypatch.setattr(turn, "handle", offering)
+    world.broker.mark(WORDS)
+    consumer.seek(WORDS, 1)
+    await lane._handle_what_waits()
+    await lane._handle_what_waits()
+    world.broker.mark(WORDS)
+    consumer.seek(WORDS, 3)
+    await lane._handle_what_waits()
+    assert world.heard() == {ORDER: ("one",)}
+    assert lane.positions[WORDS] == 3
+    await consumer.stop()
+
+
 async def test_nothing_is_read_before_the_erasures_known_at_assignment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
