@@ -62,6 +62,9 @@ class Loop:
     @property
     def ready(self) -> bool:
         """Whether the group was joined, every lane of ours works and publishes, Kafka and the database answer."""
+        if self._stopping.is_set():
+            # It has let go of its lanes: what it says of none of them must not pass for a start that went well.
+            return False
         working = all(lane.running and lane.published for lane in self._lanes.values())
         return self._joined and working and self._failing_since is None and self._watch.answered
 

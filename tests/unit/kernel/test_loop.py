@@ -17,6 +17,7 @@ from services.kernel.ids import random_id
 from services.kernel.storage.interface import OutboxRow
 from services.kernel.worker.decode import Decoder, lane_of
 from services.kernel.worker.endings import CONSUMED, DEAD_LETTERED, REPEATED, SUPPRESSED
+from services.kernel.worker.loop import Loop
 from services.kernel.worker.outgoing import Author
 from services.kernel.worker.turn import Batch, Turn, _excepted
 from tests.unit.kernel.sample import World, held, message, said, worker
@@ -310,10 +311,21 @@ async def test_a_database_older_than_the_group_is_refused(world: World) -> None:
     await world.settle(1)
     await world.stop()
     world.storage.tables.positions[TopicPartition("words", lane_of(ANNA, 12))] = 0
-    world.start()
+    loop = world.start()
+    said_ready = asyncio.create_task(ever_ready(loop))
     assert await refused(world) == "database-restored"
+    assert not await said_ready, "whoever waits for it to be ready would take its refusal for a start"
     world.start(restored=True)
     await asyncio.sleep(0.05)
+
+
+async def ever_ready(loop: Loop) -> bool:
+    """Return whether a loop says that it is ready, in the second that it needs to refuse."""
+    for _ in range(200):
+        if loop.ready:
+            return True
+        await asyncio.sleep(0.005)
+    return False
 
 
 async def test_a_lane_counter_below_the_published_position_is_refused(world: World) -> None:
