@@ -232,6 +232,8 @@ class PostgresStorage:
         return rows[0]["last_number"] if rows else 0
 
     async def raise_number(self, lane: str, number: int) -> None:
+        # A database restored to a time before the lane's first batch has no row of it.
+        await self._fetch(SQL.create_lane, lane)
         await self._fetch(SQL.raise_number, lane, number)
 
     async def waiting(self) -> frozenset[str]:

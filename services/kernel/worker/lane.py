@@ -55,7 +55,9 @@ class Lane:
         """Rises with every seek: what was fetched before is discarded."""
         self.running = False
         self.published = True
-        self._ledger_end: int | None = None
+        self._order = _causes_first(worker, self.partitions)
+        self._first: list[tuple[TopicPartition, int]] = []
+        """What is still read alone, in this order, and to which offset."""
         self._paused = False
         self._due = True
         self._wake = asyncio.Event()
@@ -108,6 +110,7 @@ class Lane:
         await self._relay.stop()
 
     # -- handling --
+        self._relay.numbered.set()
 
     async def _handle_for_ever(self) -> None:
         while not self._stopping:
@@ -116,6 +119,8 @@ class Lane:
                     await self._begin()
                 await self._wake.wait()
                 self._wake.clear()
+        # A number given before it is known how far they were given would look as if its row had been published.
+        await self._relay.numbered.wait()
                 await self._handle_what_waits()
             except LaneLost as error:
                 metrics.LANE_LOST.inc()
@@ -127,9 +132,9 @@ class Lane:
         self._outgoing.set()
 
     async def _begin(self) -> None:
-        """Learn the lane's position from the database, and fetch from there; erasures first."""
+        """Learn the lane's position from the database, and fetch from there; erasures first, then what causes what."""
         positions = await self._stored_positions()
-        await self._find_ledger_end()
+        self._first = await self._missing(positions)
         self._waiting.clear()
         self.positions = dict(positions)
         self._fetched = dict(positions)
@@ -182,19 +187,14 @@ class Lane:
         known = await self._storage.streams()
         return found if known.get(self.name) != found else None
 
-    async def _find_ledger_end(self) -> None:
-        ledger = self._ledger()
-        self._ledger_end = (await self._consumer.ends([ledger]))[ledger] if ledger else None
-
-    def _ledger(self) -> TopicPartition | None:
-        """Return the lane's part of erasure.commands, for an owner."""
-        if self._worker.rights is None:
-            return None
-        return next(partition for partition in self.partitions if partition.topic == COMMANDS.name)
+    async def _missing(self, positions: Mapping[TopicPartition, int]) -> list[tuple[TopicPartition, int]]:
+        """Return what was written before now and not handled, of each partition that others must wait for."""
+        ends = await self._consumer.ends(self._order[:-1]) if self._order[:-1] else {}
+        return [(each, end) for each in self._order[:-1] if (end := ends[each]) > positions[each]]
 
     def _behind_ledger(self) -> list[TopicPartition]:
-        """Return what must wait until the erasures known at assignment have been obeyed."""
-        return [each for each in self.partitions if self._ledger_end is not None and each != self._ledger()]
+        """Return what must wait: for the erasures known at assignment, and then for what it follows from."""
+        return self._order[self._order.index(self._first[0][0]) + 1 :] if self._first else []
 
     async def _handle_what_waits(self) -> None:
         while self.running and (batch := self._take()):
@@ -206,7 +206,7 @@ class Lane:
             self.positions.update(batch.next_offsets)
             self._outgoing.set()
             self._resume_when_drained()
-        while self.running and self._due:
+        while self.running and self._due and not self._first:
             self._due = await self._turn.handle_due(self.name)
             self._outgoing.set()
         if self.running and not self.waiting:
@@ -245,11 +245,11 @@ class Lane:
             self.positions.update(moved)
             # Never back: records may have been offered while the markers were stored.
             self._fetched.update({p: max(self._fetched[p], position) for p, position in moved.items()})
-        ledger = self._ledger()
-        if ledger and self._ledger_end is not None and self.positions[ledger] >= self._ledger_end:
+        while self._first and self.positions[self._first[0][0]] >= self._first[0][1]:
             held_back = self._behind_ledger()
-            self._ledger_end = None
-            self._consumer.resume(held_back)
+            self._first.pop(0)
+            self._consumer.resume([each for each in held_back if each not in self._behind_ledger()])
+            self._wake.set()
 
     async def _reset(self, error: RetryableError, wait_seconds: float) -> None:
         """Forget what was fetched; start again from what the database says."""
@@ -283,3 +283,15 @@ class Lane:
                     self._outgoing.set()
             if last:
                 return
+
+
+def _causes_first(worker: Worker, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+    """Return a lane's partitions in the order in which what was written before must be read.
+
+    A lane that is new, or was restored, has both what was said and what came of it before it: an order's delivery
+    must not be read before the order. Owners begin with the erasures; the rest goes by the access matrix.
+    """
+    names = [topic.name for topic in worker.reads]
+    if worker.rights is not None:
+        names.insert(0, COMMANDS.name)
+    return sorted(partitions, key=lambda each: names.index(each.topic) if each.topic in names else len(names))

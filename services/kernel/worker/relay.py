@@ -1,5 +1,6 @@
 """From the outbox to Kafka: every row exactly once, in order, whoever owned the lane before."""
 
+import asyncio
 from collections.abc import Sequence
 
 from services.kernel.broker.interface import Broker, Message, OutboxProducer
@@ -26,6 +27,8 @@ class Relay:
         self._storage = storage
         self._restored = restored
         self._producer: OutboxProducer | None = None
+        self.numbered = asyncio.Event()
+        """Set once it is known how far numbers were given: nothing may be handled before."""
 
     async def start(self) -> None:
         """Fence the previous owner, learn what it published, publish the rest.
@@ -53,6 +56,7 @@ class Relay:
                 await self._storage.raise_number(self._lane, position)
         with step(Step.RECALL):
             await self._storage.published(self._lane, position)
+        self.numbered.set()
 
     async def publish(self) -> None:
         """Publish until the table is empty. On any error the producer is spent: `start` again."""
