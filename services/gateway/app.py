@@ -1,7 +1,5 @@
 """Composition: the HTTP door, and the loop that hears how erasures are going."""
 
-import asyncio
-import contextlib
 import gc
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,9 +95,5 @@ async def run(settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Run from the environment, on the faster event loop where there is one."""
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    """Run from the environment."""
     process.main(Settings.from_environment, run)

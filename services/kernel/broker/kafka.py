@@ -22,6 +22,8 @@ TRANSACTION_SECONDS = 10
 """A hung owner's open transaction hides what others publish behind it for at most this long."""
 BATCH_BYTES = 256 * 1024
 
+FETCH_BYTES = 4 * 1024 * 1024
+"""Of one partition at once. A transaction costs Kafka and PostgreSQL about the same for 200 orders as for 1,000."""
 
 class KafkaBroker:
     """Everything one process asks of Kafka, as one principal."""
@@ -55,7 +57,7 @@ class KafkaBroker:
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 4,
             rebalance_timeout_ms=REBALANCE_SECONDS * 1000,
-            max_partition_fetch_bytes=1024 * 1024,
+            max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=100,
             metadata_max_age_ms=5_000 if pattern else 60_000,
             **(
