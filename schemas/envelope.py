@@ -6,8 +6,10 @@ only: what has another form is refused, not passed on.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from schemas.errors import ContractError
 
@@ -17,6 +19,7 @@ MOST_CHARACTERS = 256
 _PREFIX = "ce_"
 _REQUIRED = ("specversion", "id", "source", "type")
 _CORE = frozenset({*_REQUIRED, "time", "subject", "policyversion", "datacontenttype"})
+_UNIQUE = frozenset({"id", "subject"})
 _EXTENSION_NAME = re.compile(r"[a-z0-9]{1,20}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -26,8 +29,7 @@ class EnvelopeError(ContractError):
     """The headers are not those of a CloudEvents 1.0 record in binary mode; `code` says why, without a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What is said about an event outside its value; readable by everyone who may read the topic."""
 
     id: str
@@ -41,29 +43,38 @@ class Envelope:
     traceparent: str | None = None
     """W3C Trace Context."""
     content_type: str = CONTENT_TYPE
-    extensions: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, str] = MappingProxyType({})
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Return the Kafka headers of this envelope."""
         if self.extensions:
             _check_extensions(self.extensions)
-        attributes = {
-            "specversion": "1.0",
-            "id": self.id,
-            "type": self.type,
-            "source": self.source,
-            "time": _said(self.time) if self.time else None,
-            "subject": self.subject,
-            "policyversion": self.policy,
-            **self.extensions,
-        }
-        headers = [(_PREFIX + name, text.encode()) for name, text in attributes.items() if text is not None]
+        headers = [
+            _header("specversion", "1.0"),
+            ("ce_id", self.id.encode()),
+            _header("type", self.type),
+            _header("source", self.source),
+        ]
+        if self.time:
+            headers.append(_header("time", _said(self.time)))
+        if self.subject is not None:
+            headers.append(("ce_subject", self.subject.encode()))
+        if self.policy is not None:
+            headers.append(_header("policyversion", self.policy))
+        headers += [_header(name, text) for name, text in self.extensions.items()]
         headers.append(("content-type", self.content_type.encode()))
         if self.traceparent:
             headers.append(("traceparent", self.traceparent.encode()))
         return headers
 
 
+@lru_cache(maxsize=1_000)
+def _header(name: str, text: str) -> tuple[str, bytes]:
+    """Return a header that many records share."""
+    return _PREFIX + name, text.encode()
+
+
+@lru_cache(maxsize=1_000)
 def to_the_hour(moment: datetime) -> datetime:
     """Return the start of the moment's hour, UTC."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -105,11 +116,11 @@ def _decoded(headers: Iterable[tuple[str, bytes]]) -> tuple[str, str | None, dic
             name = name[len(_PREFIX) :]
             if name in attributes:
                 raise EnvelopeError("attribute-twice")
-            attributes[name] = _text(value)
+            attributes[name] = _text(value) if name in _UNIQUE else _repeated_text(value)
         elif name == "content-type":
             if content_type:
                 raise EnvelopeError("attribute-twice")
-            content_type = _text(value)
+            content_type = _repeated_text(value)
         elif name == "traceparent":
             # Who cannot parse it starts a new trace (W3C Trace Context §3.2): a trace decides nothing.
             traceparent = str(value, "ascii", "replace") if _TRACEPARENT.fullmatch(value or b"") else None
@@ -126,6 +137,10 @@ def _text(value: bytes | None) -> str:
     if not 0 < len(text) <= MOST_CHARACTERS or not text.isprintable():
         raise EnvelopeError("attribute-form")
     return text
+
+
+_repeated_text = lru_cache(maxsize=1_000)(_text)
+"""The same for the attributes that thousands of records share; a refusal is not remembered."""
 
 
 def _check_content_type(content_type: str) -> None:
@@ -148,10 +163,12 @@ def _check_extensions(extensions: Mapping[str, str]) -> None:
             raise EnvelopeError("attribute-name")
 
 
+@lru_cache(maxsize=1_000)
 def _said(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=1_000)
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None

@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import orjson
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from schemas.errors import ContractError
 
@@ -21,6 +21,21 @@ SEALED_FORM = (
 )
 SEALED_BYTES = 512 * 1024
 """No sealed value is longer."""
+_HEAD = SEALED_FORM[1:].partition("[")[0]
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def has_sealed_form(text: str) -> bool:
+    """Whether a text matches `SEALED_FORM`; in a third of the time, because workers ask it of all that they pass on."""
+    if not (text.isascii() and text.startswith(_HEAD)):
+        return False
+    # With these four dots and no other, what stands between them has the right length and no part can be longer.
+    header_end, tag_dot = text.find(".."), len(text) - 23
+    return (
+        len(_HEAD) < header_end < tag_dot - 19
+        and text[header_end + 18] == text[tag_dot] == "."
+        and text.encode().translate(None, _BASE64URL) == b"...."
+    )
 
 
 class Sealed(Generic[T]):
@@ -68,9 +83,16 @@ class Sealed(Generic[T]):
         return "Sealed(…)"
 
     @classmethod
+    def _checked(cls, text: str) -> Self:
+        if not has_sealed_form(text):
+            raise PydanticKnownError("string_pattern_mismatch", {"pattern": SEALED_FORM})
+        return cls(text)
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        form = core_schema.str_schema(pattern=SEALED_FORM, max_length=SEALED_BYTES)
-        from_text = core_schema.no_info_after_validator_function(cls, form)
+        from_text = core_schema.no_info_after_validator_function(
+            cls._checked, core_schema.str_schema(max_length=SEALED_BYTES)
+        )
         return core_schema.json_or_python_schema(
             json_schema=from_text,
             python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_text]),

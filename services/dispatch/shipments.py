@@ -1,7 +1,6 @@
 """Shipments, deliveries and timers, folded by the rules of `domain` and the registry as it is now."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -58,5 +57,5 @@ class Shipments:
             event: Event = PartnerAcknowledged(request=word.request, owner=OWNER, partners=word.partners)
             told = Outgoing(RECEIPTS.name, subject, event)
             each = handled[last[subject]]
-            handled[last[subject]] = replace(each, outgoing=(*each.outgoing, told))
+            handled[last[subject]] = each._replace(outgoing=(*each.outgoing, told))
         return handled

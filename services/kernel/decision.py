@@ -1,17 +1,17 @@
 """What a worker decides: pure values in, pure values out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from schemas.privacy import Event
 
 State = TypeVar("State")
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What `decide` is told beside state and event: time and chance are arguments, so it stays pure."""
 
     id: str
@@ -23,12 +23,11 @@ class Given:
     at: datetime
     """Database time of the transaction."""
     fresh: str
-    """128 fresh random bits in hexadecimal; different when the same event is decided again."""
+    """128 random bits in hexadecimal that belong to the event: the same whenever it is decided again."""
     policy: str = "1"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """An event for others. It goes to `topic` under `key` (the subject id, or a partner's reference)."""
 
     topic: str
@@ -39,7 +38,7 @@ class Outgoing:
     """Whose data it is; None where key is the subject."""
     type: str | None = None
     """Only for a record without a value."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     """Additional CloudEvents attributes."""
     partner: str | None = None
     """Set where sealed fields must be opened and sealed again for this partner when published."""

@@ -1,7 +1,6 @@
 """The last hand on what leaves: opened on a lease, cut to the agreement, sealed for one partner."""
 
 import json
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -150,6 +149,6 @@ async def test_openings_are_counted_for_delivery_only(vault):
 
 
 async def test_no_message_carries_more_headers_than_its_row(vault):
-    waiting = replace(row(await token(vault)), headers=[("ce_id", b"x")])
+    waiting = row(await token(vault))._replace(headers=[("ce_id", b"x")])
     (message,) = (await prepared(vault, waiting)).messages
     assert message.headers == [("ce_id", b"x")]

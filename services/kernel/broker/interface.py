@@ -4,7 +4,6 @@ Methods raise `BrokerUnavailable` for anything that may pass, `ConfigurationErro
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
@@ -17,8 +16,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as it was fetched."""
 
     topic: str
@@ -29,8 +27,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A record to be produced; `partition` None leaves the choice to the key (murmur2, as Java's)."""
 
     topic: str

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from services.kernel.broker.interface import Headers, TopicPartition
 
@@ -17,8 +17,7 @@ Pairs = frozenset[tuple[str, str]]
 """(scope, category) pairs."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """An outgoing record that waits to be published; numbers rise by one within a lane, gaps are legal."""
 
     topic: str

@@ -90,7 +90,7 @@ class MemoryTransaction:
     async def append(self, rows: Sequence[OutboxRow]) -> None:
         for row in rows:
             self.tables.numbers[self._lane] += 1
-            self.tables.outbox[self._lane].append(replace(row, number=self.tables.numbers[self._lane]))
+            self.tables.outbox[self._lane].append(row._replace(number=self.tables.numbers[self._lane]))
 
     async def schedule(self, timers: Sequence[TimerRow]) -> None:
         for row in timers:

@@ -280,8 +280,8 @@ def _unpack(packed: bytes) -> Headers:
 
 
 def _outbox_row(row: asyncpg.Record) -> OutboxRow:
-    fields = dict(row)
-    return OutboxRow(**{**fields, "headers": _unpack(fields["headers"]), "sealed": tuple(fields["sealed"])})
+    number, topic, key, value, headers, subject, scope, sealed, partner = row
+    return OutboxRow(topic, key, value, _unpack(headers), subject, scope, tuple(sealed), partner, number)
 
 
 def _letter(row: asyncpg.Record) -> DeadLetter:

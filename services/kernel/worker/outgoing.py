@@ -1,9 +1,11 @@
 """From what was decided to the rows that will be published."""
 
-from collections import Counter
+from collections import defaultdict
 from datetime import datetime
+from functools import cache
 
 from schemas.envelope import Envelope, to_the_hour
+from schemas.privacy import Event
 from schemas.topics import LANES, TOPICS
 from services.kernel.decision import Outgoing
 from services.kernel.errors import StoreRejected
@@ -25,7 +27,7 @@ class Author:
 
     def rows(self, cause: str, outgoing: tuple[Outgoing, ...], at: datetime) -> list[OutboxRow]:
         """Return the rows that one event brings about; their ids depend on the cause alone."""
-        ordinals: Counter[str] = Counter()
+        ordinals: defaultdict[str, int] = defaultdict(int)
         rows = []
         for each in outgoing:
             event_type = each.event.type if each.event else each.type or ""
@@ -55,11 +57,15 @@ class Author:
             headers=envelope.headers(),
             subject=outgoing.subject or (outgoing.key if outgoing.topic in _SUBJECT_KEYED else None),
             scope=event.scope if event else None,
-            sealed=tuple(sorted({kind.category for kind in event.personal_fields().values()}))
-            if event
-            else (),
+            sealed=_sealed(type(event)) if event else (),
             partner=outgoing.partner,
         )
+
+
+@cache
+def _sealed(event: type[Event]) -> tuple[str, ...]:
+    """Return the categories of what an event carries sealed."""
+    return tuple(sorted({kind.category for kind in event.personal_fields().values()}))
 
 
 def partition_for(row: OutboxRow) -> int | None:

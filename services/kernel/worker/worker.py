@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.envelope import Envelope
 from schemas.privacy import Event
@@ -13,8 +13,7 @@ from services.kernel.fanout.rights import Rights
 from services.kernel.storage.interface import OutboxRow, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A record that keeps its contract."""
 
     record: Record
@@ -25,8 +24,7 @@ class Received:
     """State key: what is parked together (an order, not the whole person)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handled:
+class Handled(NamedTuple):
     """What became of one record, and what it brings about."""
 
     received: Received
