@@ -16,8 +16,7 @@ from services.kernel.worker.worker import Worker
 
 BATCH_RECORDS = 2_000
 WAITING_RECORDS = 4_000
-WAITING_BYTES = 8 * 1024 * 1024
-"""With more than this waiting the lane's partitions are paused. It also bounds a batch, whatever a record may weigh."""
+"""With more than this waiting the lane's partitions are paused."""
 _log = log.get("lane")
 
 
@@ -80,7 +79,7 @@ class Lane:
         self._waiting.setdefault(partition, []).extend(records)
         self._fetched[partition] = records[-1].offset + 1
         self._wake.set()
-        if not self._paused and self._has_enough(WAITING_RECORDS, WAITING_BYTES):
+        if not self._paused and self.waiting > WAITING_RECORDS:
             self._paused = True
             self._consumer.pause(self.partitions)
 
@@ -94,11 +93,6 @@ class Lane:
         """How many fetched records wait."""
         return sum(map(len, self._waiting.values()))
 
-    def _has_enough(self, records: int, size_bytes: int) -> bool:
-        if self.waiting > records:
-            return True
-        return sum(len(each.value or b"") for some in self._waiting.values() for each in some) > size_bytes
-
     async def run(self) -> None:
         """Work until stopped. Only `ConfigurationError` and bugs come out."""
         async with asyncio.TaskGroup() as tasks:
@@ -110,23 +104,23 @@ class Lane:
         self._stopping = True
         self.running = False
         self._wake.set()
+        self._relay.numbered.set()
 
     async def close(self) -> None:
         """Close the lane's producer."""
         await self._relay.stop()
 
     # -- handling --
-        self._relay.numbered.set()
 
     async def _handle_for_ever(self) -> None:
+        # A number given before it is known how far they were given would look as if its row had been published.
+        await self._relay.numbered.wait()
         while not self._stopping:
             try:
                 if not self.running:
                     await self._begin()
                 await self._wake.wait()
                 self._wake.clear()
-        # A number given before it is known how far they were given would look as if its row had been published.
-        await self._relay.numbered.wait()
                 await self._handle_what_waits()
             except LaneLost as error:
                 metrics.LANE_LOST.inc()
@@ -232,7 +226,7 @@ class Lane:
         return Batch(records, {partition: self.positions[partition] for partition in ends}, ends)
 
     def _resume_when_drained(self) -> None:
-        if self._paused and not self._has_enough(BATCH_RECORDS, WAITING_BYTES // 2):
+        if self._paused and self.waiting < BATCH_RECORDS:
             self._paused = False
             held_back = self._behind_ledger()
             self._consumer.resume([each for each in self.partitions if each not in held_back])
