@@ -119,7 +119,9 @@ def _spawn(what: Launch, layout: Layout, platform: str, output: int | None) -> "
         umask=0o077,
     )
     # A caller that lives on must collect its dead children, or they would stay as zombies until it ends.
-    _children[:] = [each for each in _children if each.poll() is None] + [child]
+    for each in _children:
+        each.poll()
+    _children.append(child)
     return child
 
 
@@ -137,7 +139,7 @@ def exit_code(instance: str, layout: Layout) -> int | None:
     """Return the exit code of a dead child of this process, negative for a signal; None for any other process."""
     running = find(instance, layout)
     ended = [each.poll() for each in _children if running is not None and each.pid == running.pid]
-    return ended[0] if ended else None
+    return ended[-1] if ended else None
 
 
 def forget(running: Running, layout: Layout) -> None:

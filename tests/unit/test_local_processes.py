@@ -52,8 +52,10 @@ def test_how_a_child_ended_is_known(layout: Layout):
     running = processes.launch(SLEEP, layout, "here")
     assert processes.exit_code("sleeper-1", layout) is None
     processes.kill(running)
+    processes.launch(replace(SLEEP, instance="sleeper-2"), layout, "here")
     assert processes.exit_code("sleeper-1", layout) == -signal.SIGKILL
     assert processes.exit_code("sleeper-2", layout) is None
+    assert processes.exit_code("sleeper-3", layout) is None
 
 
 def test_a_pid_that_went_to_somebody_else_is_not_touched(layout: Layout):
