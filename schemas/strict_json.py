@@ -51,6 +51,16 @@ def parse(data: bytes, most_bytes: int, most_depth: int = MOST_DEPTH) -> Any:
     return value
 
 
+def names_each_key_once(data: bytes, colons: int) -> bool:
+    """Say whether a JSON text surely says no key twice; `colons` are counted in what came out of it, written again.
+
+    Cheaper than `parse`, for a value whose depth and numbers a model bounds. What came out is a part of the text, and
+    a key that was dropped takes its colon with it: where as many colons came out as went in, none was dropped. An
+    escape could write a colon without one: with any `\\u003a` the answer is no. With `\\u0000` too: `parse` refuses it.
+    """
+    return data.count(b":") == colons and not any(escape in data for escape in (b"\\u003", b"\\u0000"))
+
+
 def read(model: type[M], value: Any) -> M:
     """Return a parsed JSON value as the model, strictly; raise `ContractError` with code and field path."""
     try:

@@ -121,7 +121,7 @@ def _fault(event: bytes) -> Reason | None:
     """Return why the gateway would refuse this event whatever it knows."""
     try:
         _, read = read_body(event)
-        found = next(read)
+        (found,) = read
     except Refusal as refusal:
         return refusal.reason
     return found if isinstance(found, Reason) else None

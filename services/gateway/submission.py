@@ -4,7 +4,7 @@ The accepted forms are derived from the access matrix: every event of a topic th
 in its plain form, inside the attributes that a storefront chooses (id, type, subject, time).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from schemas.envelope import to_the_hour
 from schemas.errors import ContractError
 from schemas.ids import EventId, SubjectId
 from schemas.privacy import Category, Contract, Event
-from schemas.strict_json import parse, violation
+from schemas.strict_json import names_each_key_once, parse, violation
 from services.gateway.refusals import Code, Reason, Refusal
 
 BODY_BYTES = 8 * 1024 * 1024
@@ -102,16 +102,52 @@ _FAMILIES = frozenset(name.rpartition(".")[0] for name in FORMS)
 def read_body(body: bytes) -> tuple[bool, Iterator[Submission | Reason]]:
     """Return whether the body was a single event, and each event or why it is refused, in order.
 
-    Raises `Refusal` where the body as a whole cannot be taken.
+    Raises `Refusal` where the body as a whole cannot be taken; at the latest once all events were read.
     """
-    content = parsed(body)
+    content = _loaded(body)
     if not isinstance(content, list):
-        return True, iter((_read(content, body if len(body) <= EVENT_BYTES else None),))
-    if not content:
-        raise Refusal(Code.NO_EVENTS)
-    if len(content) > MOST_EVENTS:
-        raise Refusal(Code.TOO_MANY_EVENTS)
-    return False, (_read(each, None) for each in content)
+        return True, _read_all(body, (content,))
+    if not 0 < len(content) <= MOST_EVENTS:
+        parsed(body)
+        raise Refusal(Code.TOO_MANY_EVENTS if content else Code.NO_EVENTS)
+    return False, _read_all(body, content)
+
+
+def _loaded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    return parsed(body)
+
+
+def _written(content: Any, body: bytes) -> bytes:
+    """Return a value as JSON without white space: it neither counts nor hides anything."""
+    try:
+        return orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        pass
+    # What was read from JSON can be written again, unless it is nested very deeply.
+    parsed(body)
+    raise Refusal(Code.INTERNAL)
+
+
+def _read_all(body: bytes, contents: Sequence[Any]) -> Iterator[Submission | Reason]:
+    """Yield what each event is; in the end raise `Refusal` where the body leaves anything open to interpretation.
+
+    An event that keeps its contract has the depth and the numbers of its model. What is left to find out about a body
+    of such events is whether a key stands in it twice; any other body is looked at from all sides.
+    """
+    colons, kept = 0, True
+    for content in contents:
+        # Also so that no second parser reads the body's own bytes, and something else in them.
+        encoded = _written(content, body)
+        colons += encoded.count(b":")
+        read = _read(content, encoded)
+        kept = kept and isinstance(read, Submission)
+        yield read
+    if not kept or not names_each_key_once(body, colons):
+        parsed(body)
 
 
 def parsed(body: bytes, most_bytes: int = BODY_BYTES) -> Any:
@@ -123,16 +159,14 @@ def parsed(body: bytes, most_bytes: int = BODY_BYTES) -> Any:
     raise refusal
 
 
-def _read(content: Any, encoded: bytes | None) -> Submission | Reason:
-    """Return the event; `encoded` is its JSON where that is known to be short enough."""
+def _read(content: Any, encoded: bytes) -> Submission | Reason:
+    """Return the event; `encoded` is its JSON without white space."""
     if not isinstance(content, dict):
         return Reason(Code.NOT_AN_OBJECT)
     name = content.get("type")
     form = FORMS.get(name) if isinstance(name, str) else None
     if form is None:
         return _unknown(name)
-    # Compact again, so that white space neither counts nor hides anything.
-    encoded = encoded or orjson.dumps(content)
     if len(encoded) > EVENT_BYTES:
         return Reason(Code.EVENT_TOO_LARGE)
     try:

@@ -25,11 +25,16 @@ def without(event: dict[str, Any], *path: str) -> dict[str, Any]:
     return copy
 
 
-def raw(event: dict[str, Any], old: str, new: str) -> bytes:
+def raw(event: dict[str, Any] | str, old: str, new: str) -> bytes:
     """Return the event's JSON with one piece of text replaced: what no serialiser would write."""
-    text = json.dumps(event)
+    text = event if isinstance(event, str) else json.dumps(event)
     assert old in text
     return text.replace(old, new, 1).encode("utf-8", "surrogatepass")
+
+
+def raw_event(old: str, new: str) -> str:
+    """Return a good event's JSON with a piece of it replaced."""
+    return raw(placed(), old, new).decode()
 
 
 def basket(**changes: Any) -> dict[str, Any]:
@@ -70,6 +75,15 @@ BAD: dict[str, Case] = {
     "UTF-16": (json.dumps(placed()).encode("utf-16"), 400, "not-utf-8", ""),
     "UTF-16 without mark": (json.dumps(placed()).encode("utf-16-le"), 400, "not-utf-8", ""),
     "key twice": (raw(placed(), '"carrier"', f'"carrier": "{CANARY}", "carrier"'), 400, "duplicate-key", ""),
+    "key twice, spaced": (raw(placed(), '"carrier"', '"carrier" : "x", "carrier"'), 400, "duplicate-key", ""),
+    "key twice, a colon for the lost one": (
+        raw(raw_event(CANARY, f"{CANARY}\\u003a"), '"carrier"', '"carrier": "x", "carrier"'),
+        400, "duplicate-key", "",
+    ),
+    "key twice in the second of two": (
+        b"[" + json.dumps(placed()).encode() + b"," + raw(placed(), '"order"', '"order": "", "order"') + b"]",
+        400, "duplicate-key", "",
+    ),
     "depth 33": (nested(33), 400, "too-deep", ""),
     "depth 5,000": (nested(5_000), 400, "too-deep", ""),
     # What is JSON, but no event.

@@ -6,8 +6,8 @@ can have is built and compared, so there is no algorithm, compression or second 
 """
 
 import hmac
+import os
 import re
-import secrets
 
 from cryptography.exceptions import InvalidTag
 
@@ -33,7 +33,7 @@ def seal(key: DataKey, where: Place, plaintext: bytes) -> str:
     Raises `ValueError` for an empty or too long plaintext, one that ends in a space, or something that is no
     place.
     """
-    return _sealed(key, where, plaintext, secrets.token_bytes(NONCE_BYTES))
+    return _sealed(key, where, plaintext, os.urandom(NONCE_BYTES))
 
 
 def unseal(token: str, key: DataKey, where: Place) -> bytes:
