@@ -31,6 +31,7 @@ class Watch:
         self._positions = positions
         self.answered = True
         """Whether Kafka and the database both answered when last asked."""
+        self._told_lag: set[TopicPartition] = set()
         self._told_letters: set[str] = set()
         """Topics whose letters were counted before: one whose last letter was redriven must be told as none."""
 
@@ -49,7 +50,7 @@ class Watch:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 positions = self._positions()
-                _tell_lag(positions, await self._consumer.ends(positions) if positions else {})
+                self._tell_lag(positions, await self._consumer.ends(positions) if positions else {})
                 backlog = await self._storage.backlog()
         except (RetryableError, TimeoutError):
             return False
@@ -59,8 +60,11 @@ class Watch:
             metrics.DEAD_LETTER_ROWS.labels(topic=topic).set(backlog.letters.get(topic, 0))
         return True
 
-
-def _tell_lag(positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
-    for partition, end in ends.items():
-        lag = metrics.LAG.labels(topic=partition.topic, partition=partition.partition)
-        lag.set(max(0, end - positions[partition]))
+    def _tell_lag(self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        for partition, end in ends.items():
+            lag = metrics.LAG.labels(topic=partition.topic, partition=partition.partition)
+            lag.set(max(0, end - positions[partition]))
+        # Of what went to another instance this one knows nothing any more: its last figure would stand for ever.
+        for partition in self._told_lag - set(ends):
+            metrics.LAG.remove(partition.topic, str(partition.partition))
+        self._told_lag = set(ends)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from services.kernel.broker.interface import TopicPartition
 from services.kernel.clock import SystemClock
 from services.kernel.errors import BrokerUnavailable, StoreUnavailable
 from services.kernel.ids import random_id
 from services.kernel.telemetry import metrics
 from services.kernel.worker.loop import Loop
+from services.kernel.worker.watch import Watch
 from tests.unit.kernel.sample import World, said, worker
 
 ANNA, ORDER = random_id(), random_id()
@@ -39,6 +41,28 @@ async def test_a_quiet_worker_is_not_ready_while_kafka_is_away() -> None:
     world.broker.away = False
     await seen(lambda: loop.ready)
     await world.stop()
+
+
+async def test_the_lag_of_lanes_that_went_to_another_instance_is_told_no_longer() -> None:
+    """Its last figure would stand for ever, and whoever scales on the lag would never see it at zero."""
+    world = World()
+    world.broker.append(said(ANNA, ORDER, "one"))
+    mine = {TopicPartition("words", number): 0 for number in range(12)}
+    watch = Watch(world.broker.consumer("sample", ["words"]), world.storage, Hurried(), lambda: mine)
+    assert await watch._look()
+    assert told_of("words") == set(range(12))
+    for number in range(6):
+        del mine[TopicPartition("words", number)]
+    assert await watch._look()
+    assert told_of("words") == set(range(6, 12))
+    mine.clear()
+    assert await watch._look()
+    assert told_of("words") == set()
+
+
+def told_of(topic: str) -> set[int]:
+    """Return the partitions of a topic whose lag is told."""
+    return {int(number) for name, number in metrics.LAG._metrics if name == topic}
 
 
 async def test_a_quiet_worker_is_not_ready_while_its_database_is_away(
