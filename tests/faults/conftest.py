@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the full run does: it is not skipped, it is no part of the other run."""
-    if config.getoption("--full"):
+    if config.getoption("--full", default=False):
         return
     whole = [item for item in items if item.get_closest_marker("full")]
     if whole:
@@ -38,13 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what reproduces this run."""
-    return f"faults: seed {config.getoption('--seed')}"
+    return f"faults: seed {config.getoption('--seed', default=SEED)}"
 
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> int:
     """The number that all chance in a test is drawn from."""
-    return int(pytestconfig.getoption("--seed"))
+    return int(pytestconfig.getoption("--seed", default=SEED))
 
 
 @pytest.fixture(scope="session")

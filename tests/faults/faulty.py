@@ -1,6 +1,6 @@
 """A platform that may be ill-treated: a shop and two carriers that use it, and what an operator does to mend it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +38,9 @@ class Faulty:
         """The platform as it is now; raises `PlatformUnavailable` while Kafka or PostgreSQL is down."""
         return platforms.attach(self.state)
 
-    def open(self) -> "Faulty":
-        """Start the platform, let the shop in, sign the carriers."""
-        stack = platforms.start(self.state, settings=SETTINGS)
+    def open(self, only: Iterable[str] | None = None) -> "Faulty":
+        """Start the platform, or only these workers of it, let the shop in, sign the carriers."""
+        stack = platforms.start(self.state, only=only, settings=SETTINGS)
         self.shop = Shop.open(stack, self.folder)
         self.carriers = [
             Carrier.sign(stack, self.folder, "swift", fields=(*FIELDS, "email")).start(),
@@ -63,6 +63,13 @@ class Faulty:
             return httpx.get(self.stack.health_url(instance) + "/ready", timeout=5).status_code == 200
         except (httpx.TransportError, PlatformUnavailable):
             return False
+
+    def metrics(self, instance: str) -> str:
+        """Return a worker's metrics page, empty while it cannot be asked."""
+        try:
+            return httpx.get(self.stack.health_url(instance) + "/metrics", timeout=10).text
+        except (httpx.TransportError, PlatformUnavailable):
+            return ""
 
     def alive(self, instance: str) -> bool:
         """Whether a process lives."""
@@ -88,9 +95,9 @@ class Faulty:
 
 
 @contextmanager
-def faulty_platform(folder: Path) -> Iterator[Faulty]:
-    """A whole platform outside the checkout that ends with the block, however it ends."""
+def faulty_platform(folder: Path, only: Iterable[str] | None = None) -> Iterator[Faulty]:
+    """A platform outside the checkout that ends with the block, however it ends; whole unless `only` names workers."""
     with temporary_state() as state:
-        found = Faulty(state, folder).open()
+        found = Faulty(state, folder).open(only)
         yield found
         found.close()

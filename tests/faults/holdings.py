@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 
-from deploy.local.errors import PlatformUnavailable
 from tests.faults.faulty import PROCESSES, Faulty
 from tests.faults.history import Line
 from tests.faults.oracles import OFFERED
@@ -119,7 +117,7 @@ def _records(faulty: Faulty, records: Iterable[Entry]) -> Iterator[Line]:
 def _json(value: bytes | None) -> Any:
     try:
         return json.loads(value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -220,7 +218,7 @@ def _finds(faulty: Faulty, records: Iterable[Entry]) -> Iterator[Line]:
     for path in _dumps(layout.root):
         yield {"kind": "find", "place": "core file", "where": path.name}
     for instance in faulty.instances():
-        if _planted(_page(faulty, instance)):
+        if _planted(faulty.metrics(instance).encode()):
             yield {"kind": "find", "place": "metrics", "where": instance}
 
 
@@ -231,13 +229,6 @@ def _planted(content: bytes) -> bool:
 def _dumps(state: Path) -> list[Path]:
     """Return memory images that a dying process left in the state directory."""
     return [path for path in (*state.glob("*"), *(state / "logs").glob("*")) if _BEYOND.search(path.name)]
-
-
-def _page(faulty: Faulty, instance: str) -> bytes:
-    try:
-        return httpx.get(faulty.stack.health_url(instance) + "/metrics", timeout=10).content
-    except (httpx.TransportError, PlatformUnavailable):
-        return b""
 
 
 def waiting(faulty: Faulty) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 Drawn from a seed; only the ids differ between two runs of one seed, because an id is never used twice.
 """
 
+import itertools
 import random
 import threading
 import time
@@ -68,9 +69,10 @@ class Load:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self._allowed = threading.Semaphore(0)
+        self._numbers = itertools.count()
         self._bills: dict[str, Event] = {}
         self._subjects = [new_id() for _ in range(self.orders // 2 + 1)]
-        self.planned = [self._plan(number) for number in range(self.orders)]
+        self.planned = [self.plan() for _ in range(self.orders)]
         self.forgotten = [Person() for _ in range(self.people)]
 
     def let_go(self, phases: int = 1) -> None:
@@ -87,11 +89,12 @@ class Load:
 
     # -- orders of people who stay --
 
-    def _plan(self, number: int) -> tuple[str, list[Event]]:
-        """Write down one order and return its fate and its events."""
-        order, subject = new_id(), self.chance.choice(self._subjects)
+    def plan(self, fate: str = "", subject: str = "") -> list[Event]:
+        """Write down one more order, of a drawn fate if none is given, and return its events, unsent."""
+        number = next(self._numbers)
+        order, subject = new_id(), subject or self.chance.choice(self._subjects)
         carrier = self.carriers[number % len(self.carriers)].name
-        fate = self.chance.choices(_FATES, (70, 12, 12, 6))[0]
+        fate = fate or self.chance.choices(_FATES, (70, 12, 12, 6))[0]
         goods, address, bill = basket(number), recipient(number), invoice(number)
         address["address_lines"] = [f"{number} Example Street", order]
         if fate == rules.TAKEN_BACK:
@@ -106,16 +109,16 @@ class Load:
             rules.ORPHAN: [pays],
         }
         self.orders_known.append(order)
-        return fate, events[fate]
+        return events[fate]
 
     def note(self, order: str, subject: str, carrier: str, fate: str, **sent: Any) -> None:
         """Write down an order that is going to be sent, with all that will be said of it."""
         self.history.tell("order", order=order, subject=subject, carrier=carrier, fate=fate, sent=sent)
 
-    def _send(self, planned: Sequence[tuple[str, list[Event]]]) -> None:
+    def _send(self, planned: Sequence[list[Event]]) -> None:
         # A shop says "paid" when "placed" was accepted, as a customer's clicks follow each other.
         for step in range(3):
-            said = [events[step] for _, events in planned if step < len(events)]
+            said = [events[step] for events in planned if step < len(events)]
             for chunk in _chunks(said):
                 answers = self.shop.say(chunk)
                 assert set(answers) == {202}, answers

@@ -58,7 +58,7 @@ class Trial:
         self.shop = RecordingShop(faulty.shop, history)
         for carrier in faulty.carriers:
             history.tell("carrier", name=carrier.name, fields=list(carrier.fields))
-        self._load = Load(self.shop, history, faulty.carriers, seed, orders, people)
+        self.orders = Load(self.shop, history, faulty.carriers, seed, orders, people)
         self._left = PHASES
         self._ended_at = time.monotonic()
         self._sending: Background | None = None
@@ -67,7 +67,7 @@ class Trial:
         """Wait until nothing moves, so that everything from now on is this trial's."""
         at_rest(self.faulty, REST_SECONDS)
         self.marks = Marks.of(self.faulty)
-        self._sending = Background(self._load.send)
+        self._sending = Background(self.orders.send)
         self.history.tell("began")
         return self
 
@@ -75,7 +75,7 @@ class Trial:
         """Let the next third of the load go out."""
         if self._left:
             self._left -= 1
-            self._load.let_go()
+            self.orders.let_go()
 
     @contextmanager
     def fault(self, name: str, target: str, **facts: Any) -> Iterator[None]:
@@ -100,7 +100,7 @@ class Trial:
         self._come_to_rest(within)
         seconds = time.monotonic() - self._ended_at
         self.history.tell("recovered", seconds=round(seconds, 2), within=within)
-        held = list(holdings.collect(self.faulty, self.marks, self._load.orders_known, self._load.requests))
+        held = list(holdings.collect(self.faulty, self.marks, self.orders.orders_known, self.orders.requests))
         write(self.history.folder / HOLDINGS, [*held, *self._probes(held)])
         self._ask_the_verifier()
         print(f"\n{self.history.folder.name}: recovered {seconds:.1f} s after the last fault")
@@ -122,7 +122,7 @@ class Trial:
         except AssertionError:
             words = evidence.last_words(self.faulty.stack)
             raise AssertionError(f"orders do not end: {self._unmet()}; processes said {words}") from None
-        for request in self._load.requests.values():
+        for request in self.orders.requests.values():
             await_("certified, with nothing open", partial(self._settled, request), within)
 
     def _fates_met(self) -> bool:
@@ -133,7 +133,7 @@ class Trial:
         stay = [
             each
             for each in of(self.history.lines(), "order")
-            if each["subject"] not in self._load.requests and each["fate"] != "orphan"
+            if each["subject"] not in self.orders.requests and each["fate"] != "orphan"
         ]
         orders = [each["order"] for each in stay]
         shipped = [each["order"] for each in stay if each["fate"] != "never-paid"]

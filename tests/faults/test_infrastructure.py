@@ -1,0 +1,169 @@
+"""What everybody stands on: Kafka, PostgreSQL, the keyring, the connections to them, the disk, the clock."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import faults
+from tests.faults.faulty import WORKERS, Faulty
+from tests.faults.trial import Trial
+
+Begin = Callable[..., Trial]
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+"""Where Debian's package `faketime` puts what is preloaded."""
+CLOCK_CAN_BE_WRONG = shutil.which("faketime") is not None or bool(os.environ.get("LETHE_CI"))
+
+
+@pytest.mark.full
+def test_kafka_is_killed_and_stays_away(trial: Begin, faulty: Faulty) -> None:
+    """The shop is told to wait; workers say that they are not ready; nothing is lost (T1)."""
+    it = trial()
+    it.load()
+    with it.fault("kill -9", "kafka", away_seconds=10), faults.killed(faulty, "kafka"):
+        it.load()
+        time.sleep(10)
+    it.judge()
+
+
+@pytest.mark.full
+def test_kafka_is_restarted_again_and_again(trial: Begin, faulty: Faulty) -> None:
+    """Three times in order, while the load goes on (T1)."""
+    it = trial(orders=90)
+    for _ in range(3):
+        it.load()
+        with it.fault("SIGTERM", "kafka"), faults.killed(faulty, "kafka", number=signal.SIGTERM):
+            pass
+    it.judge()
+
+
+@pytest.mark.full
+def test_kafka_is_slow(trial: Begin, faulty: Faulty) -> None:
+    """It gets a fifth of its time for twenty seconds: everything is late, nothing is wrong (T1)."""
+    it = trial()
+    with it.fault("slow", "kafka"), faults.slow(faulty, "kafka"):
+        it.load()
+        time.sleep(20)
+        it.load()
+    it.judge()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("cluster", ["data", "keyring"])
+def test_postgresql_is_stopped_at_once(trial: Begin, faulty: Faulty, cluster: str) -> None:
+    """`immediate`: no checkpoint, no goodbye; what was committed is there afterwards, what was not is done again."""
+    it = trial()
+    it.load()
+    with it.fault("immediate stop", f"postgres-{cluster}"), faults.stopped_at_once(faulty, cluster):
+        it.load()
+        time.sleep(3)
+    it.judge()
+
+
+def test_everything_below_the_workers_is_killed(trial: Begin, faulty: Faulty) -> None:
+    """Kafka and both databases at once, kill -9: the workers wait and go on by themselves (T1, T5)."""
+    it, pids = trial(orders=90), {name: faulty.stack.pid(f"{name}-1") for name in WORKERS}
+    it.load()
+    below = ("kafka", "postgres-data", "postgres-keyring")
+    with it.fault("kill -9", ", ".join(below)), faults.killed(faulty, *below):
+        it.load()
+    it.judge()
+    assert {name: faulty.stack.pid(f"{name}-1") for name in WORKERS} == pids, "who only had to wait has died"
+
+
+@pytest.mark.full
+def test_connections_to_the_database_are_ended_by_the_server(trial: Begin, faulty: Faulty) -> None:
+    """pg_terminate_backend of every worker's connection, every second for ten (T1)."""
+    it = trial(orders=90)
+    it.load()
+    with it.fault("pg_terminate_backend", "all workers"), faults.backends_terminated(faulty, *WORKERS):
+        it.load()
+        time.sleep(10)
+    it.judge()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("instance", [f"{worker}-1" for worker in WORKERS])
+def test_connections_to_the_database_are_reset(trial: Begin, faulty: Faulty, instance: str) -> None:
+    """RST in the middle of whatever is being said, again and again (T1)."""
+    it, cut = trial(orders=90), 0
+    with faults.resettable(faulty, instance) as proxy:
+        it.load()
+        with it.fault("reset", instance):
+            for _ in range(20):
+                cut += proxy.reset()
+                time.sleep(0.25)
+            it.load()
+            for _ in range(20):
+                cut += proxy.reset()
+                time.sleep(0.25)
+        assert cut, "nothing was ever cut"
+        it.load()
+        it.judge()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "LOCK TABLE orders.lane IN ACCESS EXCLUSIVE MODE",
+        "SELECT FROM carriers.lane FOR UPDATE",
+        "LOCK TABLE orders.orders, carriers.shipment, erasure.erasure IN ACCESS EXCLUSIVE MODE",
+    ],
+)
+def test_a_lock_is_held(trial: Begin, faulty: Faulty, statement: str) -> None:
+    """Longer than a statement may wait: workers give up, try again, and dead-letter nothing (T1)."""
+    it = trial()
+    it.load()
+    with it.fault("lock held", statement), faults.locked(faulty, statement):
+        it.load()
+        time.sleep(12)
+    it.judge()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("cluster", ["data", "keyring"])
+def test_the_disk_is_full(trial: Begin, faulty: Faulty, cluster: str) -> None:
+    """No file of a database may grow: it stops itself; when there is room again it goes on where it was (T1)."""
+    it, instance = trial(), f"postgres-{cluster}"
+    it.load()
+    with it.fault("disk full", instance), faults.disk_full(faulty, cluster):
+        it.load()
+        it.noticed(
+            "a worker is not ready", holds=lambda: not all(faulty.ready(f"{each}-1") for each in WORKERS)
+        )
+        time.sleep(5)
+    it.judge()
+
+
+@pytest.mark.full
+def test_the_keyring_is_away_for_a_minute(trial: Begin, faulty: Faulty) -> None:
+    """The door answers 503, dispatch waits with what it has decided; nothing leaves unsealed (U1, T1)."""
+    it = trial()
+    it.load()
+    with it.fault("away", "keyring", away_seconds=60), faults.away(faulty, "keyring"):
+        it.load()
+        time.sleep(60)
+    it.judge()
+
+
+if CLOCK_CAN_BE_WRONG:
+
+    @pytest.mark.full
+    @pytest.mark.parametrize("instance", [f"{worker}-1" for worker in WORKERS])
+    @pytest.mark.parametrize("offset", ["+1d", "-1d"])
+    def test_a_workers_clock_is_a_day_off(trial: Begin, faulty: Faulty, instance: str, offset: str) -> None:
+        """No effect depends on a worker's own clock: times that count are the database's (T1, R3)."""
+        it = trial(orders=45, people=2)
+        with (
+            it.fault(f"clock {offset}", instance),
+            faults.wrong_clock(faulty, instance, offset, str(FAKETIME)),
+        ):
+            it.load()
+            it.load()
+            it.load()
+            it.judge()
