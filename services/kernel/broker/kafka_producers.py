@@ -97,11 +97,8 @@ class KafkaProducer:
 
 async def _send(producer: Any, messages: Sequence[Message]) -> None:
     """Hand over whole batches per partition and wait until all are acknowledged; order per partition is kept."""
-    by_partition: dict[tuple[str, int], list[Message]] = defaultdict(list)
-    for message in messages:
-        by_partition[message.topic, await _partition(producer, message)].append(message)
     waiting = []
-    for (topic, partition), group in by_partition.items():
+    for (topic, partition), group in (await _by_partition(producer, messages)).items():
         batch = producer.create_batch()
         for message in group:
             while (
@@ -119,7 +116,14 @@ async def _send(producer: Any, messages: Sequence[Message]) -> None:
         await asyncio.gather(*waiting)
 
 
-async def _partition(producer: Any, message: Message) -> int:
-    if message.partition is not None:
-        return message.partition
-    return partition_of(message.key, len(await producer.partitions_for(message.topic)))
+async def _by_partition(producer: Any, messages: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
+    found: dict[tuple[str, int], list[Message]] = defaultdict(list)
+    # Asked for once: the driver looks through everything it knows of a topic to answer.
+    topics = {message.topic for message in messages if message.partition is None}
+    counts = {topic: len(await producer.partitions_for(topic)) for topic in topics}
+    for message in messages:
+        partition = message.partition
+        if partition is None:
+            partition = partition_of(message.key, counts[message.topic])
+        found[message.topic, partition].append(message)
+    return found
