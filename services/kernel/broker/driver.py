@@ -1,7 +1,8 @@
 """What Kafka's Python driver raises, turned into what the loop should do next; and the driver's limits."""
 
+import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiokafka import errors
 
@@ -13,6 +14,30 @@ REBALANCE_SECONDS = 30
 REQUEST_SECONDS = 10
 
 _FENCED = (errors.ProducerFenced, errors.InvalidProducerEpoch, errors.InvalidProducerIdMapping)
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """Await for so long and not a moment longer; raise `TimeoutError`.
+
+    `asyncio.wait_for` also waits for what it has cancelled. An aiokafka transaction that is cancelled aborts first,
+    and a broker that has just been killed never answers that: the lane would hang, and its process would not end.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+    if not task.done():
+        raise TimeoutError
+    return task.result()
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
+    """Take note of how an abandoned task ended, so that asyncio does not report it as lost."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def available(answer: Awaitable[T]) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 import aiokafka
 from aiokafka import errors
 
-from services.kernel.broker.driver import REQUEST_SECONDS, available
+from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, within
 from services.kernel.broker.interface import Listener, Record, TopicPartition
 from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
@@ -40,7 +40,7 @@ class KafkaConsumer:
         else:
             self._joined.subscribe(topics=list(self._topics), listener=_Listener(listener))
         try:
-            await available(self._joined.start())
+            await available(within(REBALANCE_SECONDS, self._joined.start()))
         except BaseException:
             await self.stop()
             raise
@@ -49,7 +49,7 @@ class KafkaConsumer:
         consumer, self._joined = self._joined, None
         if consumer is not None:
             with suppress(errors.KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), timeout=REQUEST_SECONDS)
+                await within(REQUEST_SECONDS, consumer.stop())
 
     async def fetch(self, timeout_seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
         try:
@@ -110,7 +110,7 @@ class KafkaConsumer:
         held = {partition: offset for partition, offset in named.items() if partition in mine}
         if held:
             # aiokafka retries a commit without limit.
-            await available(asyncio.wait_for(self._consumer.commit(held), timeout=REQUEST_SECONDS))
+            await available(within(REQUEST_SECONDS, self._consumer.commit(held)))
 
     def _ours(self, partitions: Iterable[TopicPartition]) -> list[aiokafka.TopicPartition]:
         assigned = self._consumer.assignment()

@@ -10,7 +10,7 @@ import aiokafka
 from aiokafka import errors
 from aiokafka.structs import OffsetAndMetadata
 
-from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available
+from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, within
 from services.kernel.broker.interface import Message, TopicPartition
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import BrokerUnavailable
@@ -35,13 +35,13 @@ class KafkaOutbox:
 
     async def start(self) -> int:
         self._producer = self._make()
-        await available(asyncio.wait_for(self._producer.start(), timeout=REBALANCE_SECONDS))
+        await available(within(REBALANCE_SECONDS, self._producer.start()))
         return await available(self._position(self._group, self._lane))
 
     async def publish(
         self, messages: Sequence[Message], number: int, valid: Callable[[], None] = lambda: None
     ) -> None:
-        await available(asyncio.wait_for(self._publish(messages, number, valid), timeout=REBALANCE_SECONDS))
+        await available(within(REBALANCE_SECONDS, self._publish(messages, number, valid)))
 
     async def _publish(self, messages: Sequence[Message], number: int, valid: Callable[[], None]) -> None:
         producer = self._producer
@@ -60,7 +60,7 @@ class KafkaOutbox:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(errors.KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), timeout=REQUEST_SECONDS)
+                await within(REQUEST_SECONDS, producer.stop())
 
 
 class KafkaProducer:
@@ -74,15 +74,18 @@ class KafkaProducer:
     async def start(self) -> None:
         async with self._starting:
             if self._producer is None:
-                producer = self._make()
-                await available(asyncio.wait_for(producer.start(), timeout=REBALANCE_SECONDS))
-                self._producer = producer
+                self._producer = self._make()
+                try:
+                    await available(within(REBALANCE_SECONDS, self._producer.start()))
+                except BaseException:
+                    await self.stop()
+                    raise
 
     async def send(self, messages: Sequence[Message]) -> None:
         await self.start()
         producer = self._producer
         try:
-            await available(asyncio.wait_for(_send(producer, messages), timeout=REBALANCE_SECONDS))
+            await available(within(REBALANCE_SECONDS, _send(producer, messages)))
         except BrokerUnavailable:
             if self._producer is producer:
                 await self.stop()
@@ -92,7 +95,7 @@ class KafkaProducer:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(errors.KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), timeout=REQUEST_SECONDS)
+                await within(REQUEST_SECONDS, producer.stop())
 
 
 async def _send(producer: Any, messages: Sequence[Message]) -> None:
