@@ -16,7 +16,8 @@ from services.kernel.worker.worker import Worker
 
 BATCH_RECORDS = 2_000
 WAITING_RECORDS = 4_000
-"""With more than this waiting the lane's partitions are paused."""
+WAITING_BYTES = 8 * 1024 * 1024
+"""With more than this waiting the lane's partitions are paused. It also bounds a batch, whatever a record may weigh."""
 _log = log.get("lane")
 
 
@@ -79,7 +80,7 @@ class Lane:
         self._waiting.setdefault(partition, []).extend(records)
         self._fetched[partition] = records[-1].offset + 1
         self._wake.set()
-        if not self._paused and self.waiting > WAITING_RECORDS:
+        if not self._paused and self._has_enough(WAITING_RECORDS, WAITING_BYTES):
             self._paused = True
             self._consumer.pause(self.partitions)
 
@@ -92,6 +93,11 @@ class Lane:
     def waiting(self) -> int:
         """How many fetched records wait."""
         return sum(map(len, self._waiting.values()))
+
+    def _has_enough(self, records: int, size_bytes: int) -> bool:
+        if self.waiting > records:
+            return True
+        return sum(len(each.value or b"") for some in self._waiting.values() for each in some) > size_bytes
 
     async def run(self) -> None:
         """Work until stopped. Only `ConfigurationError` and bugs come out."""
@@ -226,7 +232,7 @@ class Lane:
         return Batch(records, {partition: self.positions[partition] for partition in ends}, ends)
 
     def _resume_when_drained(self) -> None:
-        if self._paused and self.waiting < BATCH_RECORDS:
+        if self._paused and not self._has_enough(BATCH_RECORDS, WAITING_BYTES // 2):
             self._paused = False
             held_back = self._behind_ledger()
             self._consumer.resume([each for each in self.partitions if each not in held_back])
