@@ -176,7 +176,8 @@ def _time(text: str | None) -> datetime | None:
     if _TIME.fullmatch(text):
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            moment.astimezone(UTC)  # At both ends of the calendar there are moments that UTC has no date for.
+        except (ValueError, OverflowError):
             moment = None
     if moment is None:
         raise EnvelopeError("attribute-time")
