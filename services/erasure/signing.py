@@ -104,7 +104,7 @@ def key_set(document: bytes) -> dict[str, PublicKey]:
     """Return the Ed25519 keys of a JWK set by kid; raise `NotSigned` ("keys") where a kid lies."""
     try:
         found = [_public_key(jwk) for jwk in json.loads(document)["keys"] if jwk.get("crv") == "Ed25519"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NotSigned("keys") from None
     return {key.kid: key for key in found}
 
