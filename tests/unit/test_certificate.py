@@ -175,6 +175,16 @@ def test_what_is_no_key_set_is_refused(document):
         key_set(document)
 
 
+@pytest.mark.parametrize("member", ["alg", "kid", "typ"])
+def test_a_header_that_says_a_thing_twice_is_refused(member):
+    """Two readers would see two algorithms, keys or types; ours takes neither."""
+    header = {"alg": "EdDSA", "kid": CERTIFIER.kid, "typ": Certificate.typ}
+    twice = f'{{"{member}":"another",{json.dumps(header)[1:]}'
+    _, payload, signature = issued().split(".")
+    with pytest.raises(NotSigned, match="form"):
+        taken_apart(f"{encoded(twice.encode())}.{payload}.{signature}")
+
+
 def test_a_key_cannot_carry_another_ones_name():
     """The id of a key is computed from the key."""
     lying = jwk_of(KEYRING_SIGNER) | {"kid": CERTIFIER.kid}
