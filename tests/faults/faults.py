@@ -88,9 +88,11 @@ def slow(
         stack.kill(instance, signal.SIGCONT)
         time.sleep(busy_seconds)
 
-    with _again_and_again(throttle):
-        yield
-    stack.kill(instance, signal.SIGCONT)
+    try:
+        with _again_and_again(throttle):
+            yield
+    finally:
+        stack.kill(instance, signal.SIGCONT)
 
 
 @contextmanager
@@ -105,9 +107,13 @@ def backends_terminated(faulty: Faulty, *roles: str, every_seconds: float = 1.0)
     """Every connection of these roles is ended by the server, again and again."""
     sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY ($1::text[])"
 
+    stack = faulty.stack
+
     def terminate() -> None:
         for cluster, database in (("data", "lethe"), ("keyring", "keyring")):
-            asyncio.run(_execute(faulty.stack.admin_dsn(cluster, database), sql, list(roles)))
+            # Another fault may have the server down.
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                asyncio.run(_execute(stack.admin_dsn(cluster, database), sql, list(roles)))
         time.sleep(every_seconds)
 
     with _again_and_again(terminate):
@@ -131,7 +137,7 @@ def locked(faulty: Faulty, statement: str, cluster: str = "data", database: str 
         try:
             yield
         finally:
-            runner.run(connection.close())
+            connection.terminate()
 
 
 @contextmanager

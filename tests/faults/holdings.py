@@ -8,13 +8,14 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
+from deploy.local.stack import Stack
 from tests.faults.faulty import PROCESSES, Faulty
 from tests.faults.history import Line
 from tests.faults.oracles import OFFERED
@@ -44,9 +45,27 @@ class Marks:
     def of(cls, faulty: Faulty) -> "Marks":
         """Take the marks now; everything must have come to rest."""
         stack = faulty.stack
-        sql = "SELECT coalesce(max(id), 0) AS last FROM {schema}.dead_letter"
-        letters = {name: evidence.of_worker(stack, name, sql)[0]["last"] for name in WORKERS}
-        return cls(evidence.marks(stack), {name: evidence.endings(stack, name) for name in WORKERS}, letters)
+        return cls(
+            evidence.marks(stack),
+            {name: _or(lambda name=name: evidence.endings(stack, name), {}) for name in WORKERS},
+            {name: _or(lambda name=name: _last_letter(stack, name), 0) for name in WORKERS},
+        )
+
+
+T = TypeVar("T")
+
+
+def _or(ask: Callable[[], T], nothing: T) -> T:
+    """Return an answer; nothing of a worker that has never been started and has no tables."""
+    try:
+        return ask()
+    except asyncpg.UndefinedTableError:
+        return nothing
+
+
+def _last_letter(stack: Stack, worker: str) -> int:
+    sql = "SELECT coalesce(max(id), 0) AS last FROM {schema}.dead_letter"
+    return int(evidence.of_worker(stack, worker, sql)[0]["last"])
 
 
 def collect(

@@ -63,9 +63,10 @@ class Trial:
         self._ended_at = time.monotonic()
         self._sending: Background | None = None
 
-    def begin(self) -> "Trial":
-        """Wait until nothing moves, so that everything from now on is this trial's."""
-        at_rest(self.faulty, REST_SECONDS)
+    def begin(self, rest: bool = True) -> "Trial":
+        """Wait until nothing moves, so that everything from now on is this trial's (a new platform is at rest)."""
+        if rest:
+            at_rest(self.faulty, REST_SECONDS)
         self.marks = Marks.of(self.faulty)
         self._sending = Background(self.orders.send)
         self.history.tell("began")
@@ -86,6 +87,11 @@ class Trial:
         finally:
             self.history.tell("fault", name=name, target=target, phase="ends")
             self._ended_at = time.monotonic()
+
+    def requests(self, count: int) -> list[str]:
+        """Wait until so many people have asked to be forgotten; return their requests."""
+        await_("wishes", lambda: len(self.orders.requests) >= count, REST_SECONDS)
+        return list(self.orders.requests.values())
 
     def noticed(self, what: str, seconds: float = 60.0, *, holds: Callable[[], object]) -> None:
         """Wait for something that shows that a fault is felt, and note it."""
