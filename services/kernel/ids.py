@@ -1,6 +1,7 @@
 """Ids: 128 random bits for what people and partners see, derived UUIDv8 for what events cause."""
 
 import hashlib
+import hmac
 import secrets
 import uuid
 
@@ -8,6 +9,11 @@ import uuid
 def random_id() -> str:
     """Return 128 random bits as 32 lower-case hexadecimal characters."""
     return secrets.token_hex(16)
+
+
+def repeated_chance(seed: bytes, source: str, cause: str) -> str:
+    """Return 128 bits that nobody without the seed can tell from random ones, the same each time for one cause."""
+    return hmac.digest(seed, f"{source}\x1f{cause}".encode(), "sha256")[:16].hex()
 
 
 def derived_id(source: str, cause: str, event_type: str, ordinal: int) -> str:

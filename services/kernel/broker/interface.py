@@ -140,5 +140,8 @@ class Broker(Protocol):
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset after the last record or marker of each partition, without joining a group."""
 
+    async def event_ids(self, topic: str) -> frozenset[str]:
+        """Return the id of every committed event that a topic still has, without joining a group."""
+
     async def stop(self) -> None:
         """Close what is shared."""

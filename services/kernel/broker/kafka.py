@@ -16,14 +16,15 @@ from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, av
 from services.kernel.broker.interface import TopicPartition
 from services.kernel.broker.kafka_consumer import KafkaConsumer, by_partition
 from services.kernel.broker.kafka_producers import KafkaOutbox, KafkaProducer
+from services.kernel.broker.kafka_reading import event_ids
 from services.kernel.settings import WorkerSettings
 
 TRANSACTION_SECONDS = 10
 """A hung owner's open transaction hides what others publish behind it for at most this long."""
 BATCH_BYTES = 256 * 1024
-
 FETCH_BYTES = 4 * 1024 * 1024
 """Of one partition at once. A transaction costs Kafka and PostgreSQL about the same for 200 orders as for 1,000."""
+
 
 class KafkaBroker:
     """Everything one process asks of Kafka, as one principal."""
@@ -95,6 +96,16 @@ class KafkaBroker:
             return by_partition(
                 await available(reader.end_offsets([aiokafka.TopicPartition(*p) for p in partitions]))
             )
+        finally:
+            await reader.stop()
+
+    async def event_ids(self, topic: str) -> frozenset[str]:
+        reader = aiokafka.AIOKafkaConsumer(
+            topic, **self._common, isolation_level="read_committed", auto_offset_reset="earliest"
+        )
+        try:
+            await available(reader.start())
+            return await available(event_ids(reader))
         finally:
             await reader.stop()
 

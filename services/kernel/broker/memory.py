@@ -64,6 +64,15 @@ class MemoryBroker:
         logs = {partition: self.logs[partition] for partition in partitions}
         return {partition: log.start + len(log.records) for partition, log in logs.items()}
 
+    async def event_ids(self, topic: str) -> frozenset[str]:
+        self.refuse_when_away()
+        return frozenset(
+            value.decode()
+            for record in self.records(topic)
+            for name, value in record.headers
+            if name == "ce_id"
+        )
+
     async def stop(self) -> None:
         """Nothing to close."""
 

@@ -81,6 +81,8 @@ class Transaction(Protocol):
 
     at: datetime
     """Database time at its start."""
+    seed: bytes
+    """The lane's secret: from it comes all chance in what it decides, so that it comes again with a backup."""
     connection: Any
     """For the worker's own store: an asyncpg connection, or the twin's tables."""
 

@@ -41,6 +41,7 @@ class MemoryTransaction:
         self.tables = tables
         self.connection = tables.worker
         self.at = at
+        self.seed = lane.encode()
         self._lane = lane
 
     async def positions(self) -> dict[TopicPartition, int]:

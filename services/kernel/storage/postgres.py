@@ -60,9 +60,12 @@ DRIVER_ERRORS = (
 class PostgresTransaction:
     """One batch of one lane."""
 
-    def __init__(self, connection: Connection, lane: str, last_number: int, at: datetime) -> None:
+    def __init__(
+        self, connection: Connection, lane: str, last_number: int, seed: bytes, at: datetime
+    ) -> None:
         self.connection: Any = connection
         self.at = at
+        self.seed = seed
         self._lane = lane
         self._last_number = last_number
 
@@ -201,7 +204,8 @@ class PostgresStorage:
                 if not locked:
                     await connection.execute(SQL.create_lane, lane)
                     locked = await connection.fetch(SQL.lock_lane, lane)
-                yield PostgresTransaction(connection, lane, locked[0]["last_number"], locked[0]["at"])
+                (row,) = locked
+                yield PostgresTransaction(connection, lane, row["last_number"], row["seed"], row["at"])
         except DRIVER_ERRORS as error:
             raise translate(error) from None
 

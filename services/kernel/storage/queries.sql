@@ -2,7 +2,7 @@
 INSERT INTO lane (lane) VALUES ($1) ON CONFLICT DO NOTHING
 
 -- name: lock_lane
-SELECT last_number, clock_timestamp() AS at FROM lane WHERE lane = $1 FOR UPDATE
+SELECT last_number, seed, clock_timestamp() AS at FROM lane WHERE lane = $1 FOR UPDATE
 
 -- name: lane_positions
 SELECT topic, partition, next_offset FROM progress WHERE lane = $1

@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from services.kernel.decision import Decide, Decision, Given
 from services.kernel.errors import RejectedRecord, RetryableError
 from services.kernel.failpoints import Step, step
-from services.kernel.ids import random_id
+from services.kernel.ids import repeated_chance
 from services.kernel.storage.interface import Transaction
 from services.kernel.telemetry import log
 from services.kernel.worker.endings import CONSUMED, FAILED, PARKED, REJECTED, REPEATED
@@ -83,7 +83,7 @@ class Fold(Generic[State]):
             received.subject,
             envelope.source,
             tx.at,
-            random_id(),
+            repeated_chance(tx.seed, envelope.source, envelope.id),
             envelope.policy or self._policy,
         )
 

@@ -41,11 +41,14 @@ class Loop:
         restored: bool = False,
         exempt: frozenset[str] = frozenset(),
         clock: Clock | None = None,
+        after: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`after` returns when this worker may begin; it raises `RetryableError` until then."""
         self._worker = worker
         self._broker = broker
         self._storage = storage
         self._restored = restored
+        self._after = after
         self._clock = clock or SystemClock()
         self._turn = Turn(worker, storage, Decoder(worker), policy, Breaker(exempt))
         self._consumer = broker.consumer(
@@ -74,6 +77,8 @@ class Loop:
 
     async def run(self) -> None:
         """Work until `stop`; leave the group in order. Raises `ConfigurationError`, or the bug that ended it."""
+        if self._after is not None:
+            await self._until_available(self._after)
         await self._until_available(self._know_streams)
         await self._until_available(self._join)
         fetching = asyncio.create_task(self._fetch_for_ever())

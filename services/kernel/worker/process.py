@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import uvloop
 
 from services.kernel import failpoints
-from services.kernel.broker.interface import Broker
+from services.kernel.broker.interface import Broker, TopicPartition
 from services.kernel.broker.kafka import KafkaBroker
 from services.kernel.clock import backoff
 from services.kernel.errors import ConfigurationError, RetryableError
@@ -21,6 +21,7 @@ from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log
 from services.kernel.telemetry.health import Health
+from services.kernel.worker.level import Level
 from services.kernel.worker.loop import Loop
 from services.kernel.worker.worker import Worker
 
@@ -92,7 +93,8 @@ async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) ->
             for part in parts:
                 await _until_available(part.start, stopping)
                 stack.push_async_callback(part.stop)
-            loops += [_loop(worker, broker, storage, settings) for worker in workers]
+            level = _level(workers, broker, storage)
+            loops += [_loop(worker, broker, storage, settings, level) for worker in workers]
             started = True
             gc.freeze()
             gc.set_threshold(COLLECT_AFTER)
@@ -100,10 +102,20 @@ async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) ->
     _log.info("stopped")
 
 
-def _loop(worker: Worker, broker: Broker, storage: Storage, settings: WorkerSettings) -> Loop:
+def _level(workers: Sequence[Worker], broker: Broker, storage: Storage) -> Level:
+    """Return what a worker of partners' topics waits for: what a partner reports is known by our own records.
+
+    Where the past is still to be read, in a new or restored database, it would otherwise know nothing.
+    """
+    topics = [topic for worker in workers for topic in worker.reads]
+    partitions = [TopicPartition(each.name, number) for each in topics for number in range(each.partitions)]
+    return Level(broker, storage, partitions)
+
+
+def _loop(worker: Worker, broker: Broker, storage: Storage, settings: WorkerSettings, level: Level) -> Loop:
     return Loop(
         worker, broker, storage, policy=settings.policy_version, restored=settings.restored,
-        exempt=settings.breaker_exempt,
+        exempt=settings.breaker_exempt, after=level if worker.pattern else None,
     )  # fmt: skip
 
 

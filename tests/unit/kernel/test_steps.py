@@ -46,7 +46,7 @@ OUTSIDE = {
 """Names of what an effect is had through."""
 ASKS = {
     "positions", "streams", "backlog", "waiting", "last_number", "outbox", "blocked", "topic_ids", "committed",
-    "beginnings", "ends", "position", "registry", "words", "copies", "find", "remembers",
+    "beginnings", "ends", "event_ids", "position", "registry", "words", "copies", "find", "remembers",
 }  # fmt: skip
 """Questions: they change nothing and lock nothing, so dying before or after one is dying before the next step."""
 WAITS = {"sleep", "wait", "gather", "storefront", "read_bytes", "stop", "close"}
