@@ -74,7 +74,9 @@ DELIVERIES = _topic(
     "deliveries", ParcelTracked, CopyForgotten, writers={"carriers"}, readers={"orders", "carriers"}
 )
 HOLDS = _topic("holds", HoldConfirmed, HoldReleased, writers={"orders"}, readers={"keyring"}, keep=FOREVER)
-REQUESTS = _topic("erasure.requests", ErasureRequested, writers={"gateway"}, readers={"erasure"})
+REQUESTS = _topic(
+    "erasure.requests", ErasureRequested, writers={"gateway"}, readers={"erasure", "gateway"}
+)  # The gateway reads its own, so that a restored database knows again what was asked.
 COMMANDS = _topic(
     "erasure.commands", Destroy, Erase, writers={"erasure"}, readers={"keyring", *OWNERS}, keep=FOREVER
 )

@@ -35,7 +35,7 @@ def build(settings: Settings, store: Store[Request] | None = None) -> Worker:
     """Return the worker that folds what the erasure worker says about requests."""
     rows = store or RequestStore()
     fold = Fold(decide, rows, key=lambda event, _: event.request, policy=settings.policy_version)
-    return Worker(name=settings.principal, reads=(topics.CERTIFICATES,), handler=fold)
+    return Worker(name=settings.principal, reads=topics.read_by("gateway"), handler=fold)
 
 
 def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -> tuple[Door, Behind]:

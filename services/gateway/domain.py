@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from schemas.erasure import CertificateIssued, Held, RequestProgressed
+from schemas.erasure import CertificateIssued, ErasureRequested, Held, RequestProgressed
 from services.kernel.decision import Decision, Given
 from services.kernel.errors import RejectedRecord
 
@@ -47,9 +47,14 @@ class Request:
 
 
 def decide(
-    request: Request | None, event: RequestProgressed | CertificateIssued, given: Given
+    request: Request | None, event: ErasureRequested | RequestProgressed | CertificateIssued, given: Given
 ) -> Decision[Request]:
-    """Return the request with what the erasure worker says of it; the gateway never starts one from here."""
+    """Return the request with what the erasure worker says of it.
+
+    What the gateway itself asked is news to it only where its database is older than that.
+    """
+    if isinstance(event, ErasureRequested):
+        return Decision(request or Request(event.request, event.storefront, event.commitment))
     if request is None:
         raise RejectedRecord(code="request-unknown")
     if given.id in request.seen:

@@ -56,5 +56,5 @@ class MemoryRequestStore:
         return {key: rows[key] for key in keys if key in rows}
 
     async def save(self, tx: Transaction, states: Mapping[str, Request]) -> None:
-        """Replace what is told about these requests."""
+        """Replace what is told about these requests; insert unknown ones."""
         tx.connection["request"].update(states)

@@ -8,7 +8,7 @@ INSERT INTO request (id, storefront, commitment) VALUES ($1, $2, $3) ON CONFLICT
 SELECT id, storefront, commitment, state, progress, certificate, seen FROM request WHERE id = ANY ($1::text[])
 
 -- name: progress
-UPDATE request SET state = new.state, progress = new.progress, certificate = new.certificate, seen = new.seen
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-     AS new (id, state, progress, certificate, seen)
-WHERE request.id = new.id
+INSERT INTO request (id, storefront, commitment, state, progress, certificate, seen)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+ON CONFLICT (id) DO UPDATE
+SET state = excluded.state, progress = excluded.progress, certificate = excluded.certificate, seen = excluded.seen

@@ -57,16 +57,24 @@ class PostgresDesk:
 
 
 class RequestStore:
-    """Requests as the worker loop folds them; the rows exist before any event about them does."""
+    """Requests as the worker loop folds them; the row of a new one is there before any event about it is."""
 
     async def load(self, tx: Transaction, keys: Sequence[str]) -> dict[str, Request]:
         """Return the requests that exist."""
         return {row["id"]: _read(row) for row in await tx.connection.fetch(SQL.requests, keys)}
 
     async def save(self, tx: Transaction, states: Mapping[str, Request]) -> None:
-        """Replace what is told about these requests."""
+        """Replace what is told about these requests; insert those that a restored database has forgotten."""
         rows = [
-            (each.id, each.state, _progress(each), each.certificate, " ".join(each.seen))
+            (
+                each.id,
+                each.storefront,
+                each.commitment,
+                each.state,
+                _progress(each),
+                each.certificate,
+                " ".join(each.seen),
+            )
             for each in states.values()
         ]
         await tx.connection.execute(SQL.progress, *zip(*rows, strict=True))

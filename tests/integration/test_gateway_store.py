@@ -121,3 +121,13 @@ async def test_a_request_folded_through_the_database_is_the_one_folded_in_memory
             loaded = (await rows.store.load(tx, [asked.id]))[asked.id]
             await rows.store.save(tx, {asked.id: decide(loaded, event, given).state})
     assert await rows.desk.find(asked.id) == state
+
+
+async def test_a_request_that_the_database_has_forgotten_is_inserted(rows: Rows) -> None:
+    """A restored database hears of it from the gateway's own topic."""
+    asked = Request(
+        "a" * 32, "shop", "c" * 43, state="certified", round=2, certificate="signed", seen=("1", "2")
+    )
+    async with rows.storage.transaction("3") as tx:
+        await rows.store.save(tx, {asked.id: asked})
+    assert await rows.desk.find(asked.id) == asked

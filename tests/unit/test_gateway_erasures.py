@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -19,7 +20,9 @@ from schemas.erasure import (
 from schemas.holds import Ground
 from schemas.ids import RequestId
 from schemas.privacy import Category
+from services.gateway.domain import RECEIVED, decide
 from services.kernel.broker.interface import Message, Record
+from services.kernel.decision import Decision, Given
 from services.kernel.ids import derived_id, random_id
 from services.kernel.worker.worker import Received
 from tests.unit.gateway_room import OTHER_TOKEN, Room, headers_of, placed
@@ -270,3 +273,18 @@ async def test_a_failed_flush_is_not_remembered_against_the_next(room: Room) -> 
         await room.behind.send((message,))
     room.broker.away = False
     await room.behind.send((message,))
+
+
+def test_a_request_that_a_restored_database_has_forgotten_comes_back_from_its_own_topic() -> None:
+    """Then what was said of it since is read again, too; to a known one it is no news."""
+    asked = ErasureRequested(request="1" * 32, storefront="shop", commitment="c" * 43)
+    given = Given("id", "5" * 32, "/storefronts/shop", datetime.now(UTC), "f" * 32)
+    found = decide(None, asked, given).state
+    assert (found.id, found.storefront, found.commitment, found.state) == (
+        "1" * 32,
+        "shop",
+        "c" * 43,
+        RECEIVED,
+    )
+    certified = replace(found, state="certified")
+    assert decide(certified, asked, given) == Decision(certified)

@@ -208,7 +208,7 @@ class Turn:
         for each in ledger.handled:
             rows += self._author.rows(each.received.envelope.id, each.outgoing, tx.at)
             timers += [_timer_row(each.received, timer.event, tx.at + timer.after) for timer in each.timers]
-            if each.stored:
+            if each.stored and self._worker.rights is not None:
                 remembered.add(each.received.subject)
             ending = each.ending
             if ending in (REJECTED, FAILED, PARKED):
