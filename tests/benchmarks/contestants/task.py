@@ -14,11 +14,11 @@ TABLE = """
         subject text NOT NULL,
         stage text NOT NULL,
         carrier text NOT NULL,
-        basket text,
-        ship_to text
+        basket text STORAGE EXTERNAL,
+        ship_to text STORAGE EXTERNAL
     )
 """
-"""The columns of `orders.orders` that a placed order fills. Sealed text cannot be compressed, so nobody tries."""
+"""The columns of `orders.orders` that a placed order fills, stored as they are there: not compressed."""
 INSERT = "INSERT INTO state VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"
 INSERT_MANY = """
     INSERT INTO state SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
