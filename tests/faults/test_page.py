@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "faults.md"
-TRIED = ("processes", "infrastructure", "input", "absence", "many_at_once")
+TRIED = ("processes", "infrastructure", "input", "absence", "many_at_once", "traces")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 _COMMAND = re.compile(r"`pytest ([^`]+)`")
 
