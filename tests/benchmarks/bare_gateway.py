@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import aiokafka
-import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -46,7 +45,7 @@ def application(producer: aiokafka.AIOKafkaProducer) -> Starlette:
         )
 
     async def take(request: Request) -> JSONResponse:
-        events = orjson.loads(await request.body())
+        events = await request.json()
         if isinstance(events, list):
             await asyncio.gather(*[await produce() for _ in events])
         else:
