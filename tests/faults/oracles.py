@@ -25,7 +25,7 @@ REQUESTED, ENDED = "lethe.shipment.requested.v1", ("lethe.shipment.cancelled.v1"
 LEDGERS = {
     "keyring.subject", "keyring.pair", "keyring.data_key", "erasure.erasure",
     "orders.suppression", "carriers.suppression", "orders.remembered", "carriers.remembered",
-    "erasure.remembered", "carriers.timer", "keyring.timer",
+    "erasure.remembered", "carriers.timer", "erasure.timer", "keyring.timer",
 }  # fmt: skip
 """Tables that remember by a random id that somebody was forgotten; none of them holds a value of the person."""
 Oracle = Callable[[Sequence[Line], Sequence[Line]], list[str]]
