@@ -1,6 +1,7 @@
 """From an order to its carrier and back, on in-memory twins: what leaves, what comes in, what an erasure leaves."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -290,9 +291,11 @@ async def test_a_partner_who_writes_nonsense_stops_nobody(room):
     """Its updates are dead letters, however many; the breaker is for what our own workers write."""
     room.sign()
     order, reference = await paid(room)
-    for _ in range(300):
-        room.acknowledge("9" * 32)
+    for number in range(250):
+        if number % 5 == 0:
+            room.acknowledge("9" * 32)
+        room.say(UPDATES, ANNA, PartnerAcknowledged(request="e" * 32, owner="carriers", partners=()))
     room.report(reference, TrackingStatus.DELIVERED)
     await room.settle()
     assert room.rows("orders")["orders"][order].stage is OrderStage.CLOSED
-    assert room.letters("carriers") == ["reference-unknown"] * 300
+    assert Counter(room.letters("carriers")) == {"reference-unknown": 50, "type-unknown": 250}

@@ -128,8 +128,8 @@ DOOR = (
         "events-per-body",
         "One body keeps the gateway busy for minutes.",
         "services/gateway/submission.py",
-        "if len(content) > MOST_EVENTS:",
-        "if len(content) < 0:",
+        "if not 0 < len(content) <= MOST_EVENTS:",
+        "if not content:",
         (CASE + "[too many events]",),
     ),
     Mutant(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.strict_json import parse
 from services.gateway.refusals import STATUS
-from services.gateway.submission import FORMS
+from services.gateway.submission import BODY_BYTES, FORMS
 from tests.unit.examples import examples
 from tests.unit.fuzz.nonsense import CANARY, NASTY, corpus, damaged, nothing_is_told
 from tests.unit.gateway_room import INVOICE, TOKEN, Room, cancelled, event_of, placed
@@ -103,6 +104,8 @@ def check_call(
     for reason in told.get("results", [told]):
         if "code" in reason:
             assert CODE.fullmatch(reason["code"]) and FIELD.fullmatch(reason.get("field", "?"))
+    if status in (202, 207) and path == b"/v1/events":
+        parse(b"".join(parts), BODY_BYTES)  # What is taken has one meaning, however it was read.
     for record in room.records()[before:]:
         assert CANARY.encode() not in (record.value or b"") + repr(record.headers).encode()
         assert dict(record.headers)["ce_type"].decode() in FORMS

@@ -1,0 +1,28 @@
+"""Every mutant, in the rooms that people read them in."""
+
+from collections.abc import Mapping
+
+from tests.faults.mutants import guards_edge, guards_erasure, guards_keys, guards_loop, guards_workers
+from tests.faults.mutants.mutant import Mutant
+
+ROOMS: Mapping[str, tuple[Mutant, ...]] = {
+    "Lanes and progress": guards_loop.LANES,
+    "Restored and recreated": guards_loop.RESTORED,
+    "Erased people": guards_loop.ERASED,
+    "Failures": guards_loop.FAILURES,
+    "What leaves": guards_loop.LEAVES,
+    "Sealed values": guards_keys.SEALED,
+    "Who gets a key": guards_keys.MINTING,
+    "Grounds and destruction": guards_keys.GROUNDS,
+    "Key-encrypting keys": guards_keys.ROTATION,
+    "The keyring's door": guards_keys.DOOR_OF_KEYS,
+    "Rounds of an erasure": guards_erasure.ROUNDS,
+    "Certificates": guards_erasure.CERTIFICATES,
+    "The door for storefronts": guards_edge.DOOR,
+    "JSON": guards_edge.STRICT,
+    "Contracts": guards_edge.CONTRACTS,
+    "Logs, errors and metrics": guards_edge.TOLD,
+    "Orders, shipments, partners": guards_workers.WORKERS,
+    "The platform's rights": guards_workers.PLATFORM,
+}
+MUTANTS = tuple(mutant for mutants in ROOMS.values() for mutant in mutants)
