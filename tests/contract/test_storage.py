@@ -139,6 +139,17 @@ async def test_suppression_replaces_its_exceptions_round_by_round(storage: Stora
         assert await tx.suppressed([ANNA]) == {ANNA: frozenset()}
 
 
+async def test_an_earlier_round_said_again_excepts_nothing_again(storage: Storage) -> None:
+    """A restored erasure worker says its commands again; what has ended since stays ended."""
+    for round_number, but in ((1, {("s1", "logistics")}), (2, set()), (1, {("s1", "logistics")})):
+        async with storage.transaction("3") as tx:
+            already = await tx.suppress(ANNA, "r" * 32, round_number, frozenset(but))
+    async with storage.transaction("3") as tx:
+        assert already and await tx.suppressed([ANNA]) == {ANNA: frozenset()}
+        await tx.suppress(ANNA, "e" * 32, 1, frozenset({("s2", "accounting")}))
+        assert await tx.suppressed([ANNA]) == {ANNA: frozenset({("s2", "accounting")})}
+
+
 async def test_a_blocking_letter_blocks_its_key_until_redriven_with_what_is_parked(storage: Storage) -> None:
     async with storage.transaction("3") as tx:
         await tx.bury(

@@ -96,7 +96,10 @@ class Transaction(Protocol):
         """Return the erased ones among these subjects, with the pairs that are excepted."""
 
     async def suppress(self, subject: str, request: str, round_number: int, but: Pairs) -> bool:
-        """Record that a subject is erased but for these pairs; return whether it already was."""
+        """Record that a subject is erased but for these pairs; return whether it already was.
+
+        An earlier round of the same request than the one recorded changes nothing.
+        """
 
     async def blocked(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those state keys behind which records must be parked."""

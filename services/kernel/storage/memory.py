@@ -24,6 +24,8 @@ class Tables:
     streams: dict[str, str] = field(default_factory=dict)
     outbox: dict[str, list[OutboxRow]] = field(default_factory=lambda: defaultdict(list))
     suppression: dict[str, Pairs] = field(default_factory=dict)
+    rounds: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """By suppressed subject: the request, and its round."""
     remembered: set[str] = field(default_factory=set)
     letters: dict[str, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
     redrives: set[int] = field(default_factory=set)
@@ -59,7 +61,10 @@ class MemoryTransaction:
 
     async def suppress(self, subject: str, request: str, round_number: int, but: Pairs) -> bool:
         already = subject in self.tables.suppression
-        self.tables.suppression[subject] = but
+        before = self.tables.rounds.get(subject, (request, 0))
+        if before[0] != request or before[1] <= round_number:
+            self.tables.suppression[subject] = but
+            self.tables.rounds[subject] = (request, round_number)
         return already
 
     async def blocked(self, keys: Sequence[str]) -> frozenset[str]:

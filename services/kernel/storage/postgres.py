@@ -81,7 +81,8 @@ class PostgresTransaction:
 
     async def suppress(self, subject: str, request: str, round_number: int, but: Pairs) -> bool:
         excepted = [f"{scope}/{category}" for scope, category in but]
-        return bool(await self.connection.fetchval(SQL.suppress, subject, request, round_number, excepted))
+        before = await self.connection.fetchval(SQL.suppress, subject, request, round_number, excepted)
+        return before is None or bool(before)  # None: a later round has replaced this one.
 
     async def blocked(self, keys: Sequence[str]) -> frozenset[str]:
         return frozenset(row[0] for row in await self.connection.fetch(SQL.blocked, keys))

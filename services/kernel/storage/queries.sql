@@ -31,6 +31,8 @@ SELECT subject, but FROM suppression WHERE subject = ANY ($1::text[])
 WITH before AS (SELECT 1 FROM suppression WHERE subject = $1)
 INSERT INTO suppression (subject, request, round, but) VALUES ($1, $2, $3, $4)
 ON CONFLICT (subject) DO UPDATE SET request = excluded.request, round = excluded.round, but = excluded.but
+-- An earlier round said again, after a restore, must not except again what has ended since.
+WHERE suppression.request <> excluded.request OR suppression.round <= excluded.round
 RETURNING EXISTS (SELECT FROM before)
 
 -- name: blocked
