@@ -1,10 +1,12 @@
 """What Kafka's Python driver raises, turned into what the loop should do next; and the driver's limits."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from aiokafka import errors
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 
 from services.kernel.errors import BrokerUnavailable, LaneLost
 
@@ -38,6 +40,30 @@ def _forget(task: "asyncio.Future[Any]") -> None:
     """Take note of how an abandoned task ended, so that asyncio does not report it as lost."""
     if not task.cancelled():
         task.exception()
+
+
+def _breaking(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a connection's `send` that says of a closed transport what aiokafka's own tasks survive.
+
+    They expect `OSError` there. uvloop raises `RuntimeError`, of which a group's coordinator and a producer's sender
+    die in silence (aio-libs/aiokafka issue 1038).
+    """
+
+    @wraps(send)
+    def send_or_break(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
+        try:
+            return send(connection, *arguments, **options)
+        except errors.KafkaError:
+            raise
+        except RuntimeError:
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise errors.KafkaConnectionError("closed") from None
+
+    return send_or_break
+
+
+for _name in ("send", "_send_sasl_token"):
+    setattr(AIOKafkaConnection, _name, _breaking(getattr(AIOKafkaConnection, _name)))
 
 
 async def available(answer: Awaitable[T]) -> T:

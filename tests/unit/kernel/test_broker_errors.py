@@ -1,9 +1,12 @@
 """What Kafka's driver raises tells the loop what to do next; nothing of it may end a worker as a bug."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aiokafka import errors
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.kernel.broker.driver import available, within
 from services.kernel.errors import BrokerUnavailable, LaneLost
@@ -81,3 +84,32 @@ async def test_what_answers_in_time_is_returned_and_what_fails_is_raised() -> No
     assert await within(60, asyncio.sleep(0, "answer")) == "answer"
     with pytest.raises(ZeroDivisionError):
         await within(60, _fail(ZeroDivisionError()))
+
+
+class Closed:
+    """A transport's writer under uvloop, once the broker has gone."""
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda broken: broken.send(MetadataRequest(topics=[])),
+        lambda broken: broken._send_sasl_token(b"token"),
+    ],
+    ids=["request", "login"],
+)
+async def test_a_connection_that_has_closed_under_uvloop_is_a_broken_connection(
+    send: Callable[[AIOKafkaConnection], object],
+) -> None:
+    """The coordinator of a group and the sender of a producer survive nothing else (aiokafka issue 1038)."""
+    broken = AIOKafkaConnection("127.0.0.1", 1)
+    broken._writer, broken._versions = Closed(), {MetadataRequest.API_KEY: (0, 1)}
+    with pytest.raises(errors.KafkaConnectionError):
+        send(broken)
+    assert not broken.connected()
