@@ -120,6 +120,27 @@ async def test_a_connection_that_was_hung_up_while_idle_is_no_failure(
     assert peer.connections == 3
 
 
+class Closed:
+    """The writer of a closed transport, as uvloop has it."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    def close(self) -> None:
+        """It is."""
+
+
+async def test_an_idle_connection_that_has_closed_is_not_written_to(peer: Peer, wire: KeptConnections) -> None:
+    """What uvloop raises there would end the worker as a bug does."""
+    await wire.post("/", b"1")
+    reader, _ = wire._idle.pop()
+    wire._idle.append((reader, Closed()))  # type: ignore[arg-type]
+    assert await wire.post("/", b"2") == (200, b"2")
+
+
 async def test_silence_ends_in_time_and_its_late_answer_is_nobodys(peer: Peer, wire: KeptConnections) -> None:
     async def late(head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(0.7)

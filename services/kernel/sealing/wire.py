@@ -85,6 +85,9 @@ class KeptConnections:
         reader, writer = connection
         whole = False
         try:
+            if writer.is_closing():
+                # uvloop would raise `RuntimeError`, asyncio would write into the void.
+                raise ConnectionResetError
             writer.write(request)
             status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
             body = await reader.readexactly(int(headers["content-length"]))
