@@ -133,7 +133,9 @@ class Closed:
         """It is."""
 
 
-async def test_an_idle_connection_that_has_closed_is_not_written_to(peer: Peer, wire: KeptConnections) -> None:
+async def test_an_idle_connection_that_has_closed_is_not_written_to(
+    peer: Peer, wire: KeptConnections
+) -> None:
     """What uvloop raises there would end the worker as a bug does."""
     await wire.post("/", b"1")
     reader, _ = wire._idle.pop()
