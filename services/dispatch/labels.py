@@ -9,7 +9,8 @@ from schemas.addresses import Recipient
 from schemas.partners import ParcelOffered
 from schemas.privacy import Category, Purpose
 from services.dispatch.events import LabelDue
-from services.dispatch.partners import partner_key, seal_for
+from services.dispatch.label_jwe import seal_for
+from services.dispatch.partners import partner_key
 from services.dispatch.projection import project
 from services.kernel.broker.interface import Message
 from services.kernel.clock import Clock, SystemClock

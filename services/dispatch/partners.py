@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey
 
@@ -14,16 +13,14 @@ from schemas.errors import ContractError
 from schemas.strict_json import parse
 from services.dispatch.agreements import Agreement
 from services.dispatch.events import AgreementEnded, ShipmentRetried
+from services.dispatch.label_jwe import ALGORITHM, ENCRYPTION, PublicKey, seal_for
 from services.dispatch.store import SQL
 from services.kernel.errors import RejectedRecord
 
-ALGORITHMS = ["ECDH-ES+A256KW", "A256GCM"]
-"""How a label is sealed for a partner (RFC 7518 §4.6, §5.3)."""
+ALGORITHMS = [ALGORITHM, ENCRYPTION]
 KEY_BYTES = 4_096
 _KID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _MEMBERS = {("EC", "P-256"): ("crv", "kty", "x", "y"), ("OKP", "X25519"): ("crv", "kty", "x")}
-
-PublicKey = ECKey | OKPKey
 
 
 def check_key(text: str) -> str:
@@ -37,21 +34,16 @@ def check_key(text: str) -> str:
     if jwk.keys() & {"d", "p", "q", "k", "oth"}:
         raise RejectedRecord("key-private")
     members = _MEMBERS.get((str(jwk.get("kty")), str(jwk.get("crv"))))
-    if members is None or jwk.get("use", "enc") != "enc" or jwk.get("alg", ALGORITHMS[0]) != ALGORITHMS[0]:
+    if members is None or jwk.get("use", "enc") != "enc" or jwk.get("alg", ALGORITHM) != ALGORITHM:
         raise RejectedRecord("key-unsupported")
     bare = {name: jwk.get(name) for name in members}
-    key = _imported(bare)
+    imported = _imported(bare)
+    key = _public(imported)
     try:
         seal_for(key, "trial", b"{}")  # Finds what the import does not: points of small order give no secret.
     except (ValueError, JoseError):
         raise RejectedRecord("key-invalid") from None
-    return json.dumps({**bare, "kid": _kid(jwk.get("kid")) or key.thumbprint()}, sort_keys=True)
-
-
-def seal_for(key: PublicKey, kid: str, plaintext: bytes) -> str:
-    """Return a compact JWE that only the holder of the private key opens."""
-    header = {"alg": ALGORITHMS[0], "enc": ALGORITHMS[1], "kid": kid}
-    return jwe.encrypt_compact(header, plaintext, key, algorithms=ALGORITHMS)
+    return json.dumps({**bare, "kid": _kid(jwk.get("kid")) or imported.thumbprint()}, sort_keys=True)
 
 
 @lru_cache(maxsize=1_024)
@@ -59,10 +51,16 @@ def partner_key(jwk: str) -> tuple[PublicKey, str]:
     """Return the key and the `kid` of a JWK that `check_key` has returned."""
     members: dict[str, str] = json.loads(jwk)
     kid = members.pop("kid")
-    return _imported(members), kid
+    return _public(_imported(members)), kid
 
 
-def _imported(bare: dict[str, Any]) -> PublicKey:
+def _public(key: ECKey | OKPKey) -> PublicKey:
+    public = key.public_key
+    assert isinstance(public, PublicKey)
+    return public
+
+
+def _imported(bare: dict[str, Any]) -> ECKey | OKPKey:
     try:
         return ECKey.import_key(bare) if bare["kty"] == "EC" else OKPKey.import_key(bare)
     except (ValueError, TypeError, JoseError):

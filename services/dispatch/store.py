@@ -1,7 +1,7 @@
 """The rows of dispatch: one per shipment, and the registry it decides by. In PostgreSQL, and a twin in memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
@@ -150,12 +150,14 @@ def _agreement(row: Mapping[str, Any]) -> Agreement:
 
 
 _NAMES = [field.name for field in fields(Shipment)]
-_ORDER, _REFERENCE = _NAMES.index("order"), _NAMES.index("reference")
+_ORDER, _REFERENCE, _SHIP_TO = map(_NAMES.index, ("order", "reference", "ship_to"))
+_values = attrgetter(*_NAMES)
 
 
-def _columns(shipment: Shipment) -> tuple[Any, ...]:
-    ship_to = shipment.ship_to
-    return astuple(replace(shipment, ship_to=ship_to and ship_to.token))  # type: ignore[arg-type]
+def _columns(shipment: Shipment) -> list[Any]:
+    values = list(_values(shipment))
+    values[_SHIP_TO] = shipment.ship_to and shipment.ship_to.token
+    return values
 
 
 def _shipment(row: Mapping[str, Any]) -> Shipment:

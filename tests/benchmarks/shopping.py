@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from schemas.addresses import Recipient
 from services.demo import people, retail
 
 RETAIL = Path(__file__).parents[3] / "shared" / "data" / "retail"
@@ -42,3 +43,10 @@ def endless(kind: str, contents: list[dict[str, Any]]) -> Iterator[bytes]:
 def new_id() -> bytes:
     """Return a subject or order id."""
     return os.urandom(16).hex().encode()
+
+
+def recipient_text(purchase: retail.Purchase) -> bytes:
+    """Return where its parcel goes, as the gateway seals it."""
+    return Recipient.model_validate_json(orjson.dumps(people.recipient(purchase))).model_dump_json(
+        exclude_none=True
+    ).encode()  # fmt: skip

@@ -1,7 +1,7 @@
 """Opened keys on loan: for one batch, for a few seconds, for what each value is expected to be."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.kernel.clock import Clock
 from services.kernel.errors import LeaseExpired, RejectedRecord
@@ -20,6 +20,12 @@ class Want:
     token: str
     where: Place
     ref: KeyRef
+    kid: str | None = field(init=False, compare=False)
+    """Of the key that the value claims to be under; None for a value of another form than ours."""
+
+    def __post_init__(self) -> None:
+        # Read once: both the question and the opening need it.
+        object.__setattr__(self, "kid", _readable_kid(self.token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,7 @@ class Lease:
         place, subject, category, scope or key, altered, unknown), and `LeaseExpired`.
         """
         self.check()
-        kid = kid_of(want.token)
-        match self._answers.get(kid):
+        match self._answers.get(want.kid or ""):
             case Erased() as erased:
                 return erased
             # The keyring knows whose key it is: a value copied into another person's event stops here.
@@ -77,12 +82,13 @@ class Lease:
                 raise unsealing_failed()
 
 
-def kids_of(wants: list[Want]) -> list[str]:
+def kids_of(wants: Sequence[Want]) -> list[str]:
     """Return the distinct kids to ask for; a value without a readable one is refused when opened."""
-    kids: dict[str, None] = {}
-    for want in wants:
-        try:
-            kids[kid_of(want.token)] = None
-        except RejectedRecord:
-            continue
-    return list(kids)
+    return list(dict.fromkeys(want.kid for want in wants if want.kid is not None))
+
+
+def _readable_kid(token: str) -> str | None:
+    try:
+        return kid_of(token)
+    except RejectedRecord:
+        return None
