@@ -138,8 +138,14 @@ def remember(what: Launch, pid: int, layout: Layout) -> Running:
 def exit_code(instance: str, layout: Layout) -> int | None:
     """Return the exit code of a dead child of this process, negative for a signal; None for any other process."""
     running = find(instance, layout)
-    ended = [each.poll() for each in _children if running is not None and each.pid == running.pid]
-    return ended[-1] if ended else None
+    if running is None or running.alive:
+        return None
+    child = next((each for each in reversed(_children) if each.pid == running.pid), None)
+    try:
+        # It counts as dead with its first thread, and can be asked after its last.
+        return child.wait(10) if child else None
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def forget(running: Running, layout: Layout) -> None:
