@@ -277,7 +277,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _pack(headers: Headers) -> bytes:
-    return orjson.dumps([(name, value.decode("utf-8", "replace")) for name, value in headers])
+    # Kafka lets a header have no value; ours always have one, a partner's may not.
+    return orjson.dumps([(name, (value or b"").decode("utf-8", "replace")) for name, value in headers])
 
 
 def _unpack(packed: bytes) -> Headers:
