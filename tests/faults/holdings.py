@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from deploy.local.stack import Stack
 from tests.faults.faulty import PROCESSES, Faulty
 from tests.faults.history import Line
 from tests.faults.oracles import OFFERED
@@ -38,8 +37,6 @@ class Marks:
 
     ends: Mapping[Position, int]
     endings: Endings
-    letters: Mapping[str, int]
-    """The highest number of a dead letter, by worker."""
 
     @classmethod
     def of(cls, faulty: Faulty) -> "Marks":
@@ -48,7 +45,6 @@ class Marks:
         return cls(
             evidence.marks(stack),
             {name: _or(lambda name=name: evidence.endings(stack, name), {}) for name in WORKERS},
-            {name: _or(lambda name=name: _last_letter(stack, name), 0) for name in WORKERS},
         )
 
 
@@ -63,22 +59,14 @@ def _or(ask: Callable[[], T], nothing: T) -> T:
         return nothing
 
 
-def _last_letter(stack: Stack, worker: str) -> int:
-    sql = "SELECT coalesce(max(id), 0) AS last FROM {schema}.dead_letter"
-    return int(evidence.of_worker(stack, worker, sql)[0]["last"])
-
-
 def collect(
     faulty: Faulty, marks: Marks, orders: Sequence[str], requests: Mapping[str, str]
 ) -> Iterator[Line]:
     """Yield what is held about these orders, and about the people with these erasure requests (by subject)."""
     stack, at = faulty.stack, time.time()
-    read = {
-        topic: evidence.read(stack, [topic], marks.ends)
-        for topic in sorted({*evidence.topics_of(stack)})
-        if not topic.startswith("test-")
-    }
-    records = [entry for entries in read.values() for entry in entries]
+    names = [topic for topic in evidence.topics_of(stack) if not topic.startswith("test-")]
+    records = evidence.read(stack, names, marks.ends)
+    read = {name: [entry for entry in records if entry.topic == name] for name in names}
     vault = Vault(stack)
     yield {"kind": "collected", "at": at}
     yield from _rows(faulty, vault, orders)
@@ -141,11 +129,12 @@ def _json(value: bytes | None) -> Any:
 
 
 def _letters(faulty: Faulty, marks: Marks) -> Iterator[Line]:
-    sql = "SELECT * FROM {schema}.dead_letter WHERE id > $1"
+    """Yield the dead letters of this trial's records, also of those that were redriven in vain."""
     for worker in WORKERS:
-        for row in evidence.of_worker(faulty.stack, worker, sql, marks.letters[worker]):
-            facts = {name: row[name] for name in ("topic", "partition", "code", "scope", "parked")}
-            yield {"kind": "letter", "worker": worker, "offset": row["record_offset"], **facts}
+        for row in evidence.letters(faulty.stack, worker):
+            if row["record_offset"] >= marks.ends.get((row["topic"], row["partition"]), 0):
+                facts = {name: row[name] for name in ("topic", "partition", "code", "scope", "parked")}
+                yield {"kind": "letter", "worker": worker, "offset": row["record_offset"], **facts}
 
 
 def _endings(faulty: Faulty, marks: Marks, read: Mapping[str, Sequence[Entry]]) -> Iterator[Line]:

@@ -19,7 +19,7 @@ from tests.fixtures.shop import Event, Shop, cancelled, new_id, paid, placed
 from tests.fixtures.stream import basket, invoice, recipient
 
 PHASES = 3
-"""Before the fault, during it, after it."""
+"""Before the fault, during it, after it; more where several faults follow each other."""
 CHUNK_EVENTS = 20
 _FATES = (rules.DELIVERED, rules.NEVER_PAID, rules.TAKEN_BACK, rules.ORPHAN)
 
@@ -61,6 +61,7 @@ class Load:
     seed: int
     orders: int = 60
     people: int = 3
+    phases: int = PHASES
     orders_known: list[str] = field(default_factory=list)
     requests: dict[str, str] = field(default_factory=dict)
     """Erasure request of each person who asked."""
@@ -81,8 +82,8 @@ class Load:
 
     def send(self) -> None:
         """Send everything; returns when every event and wish has its final answer."""
-        share = -(-len(self.planned) // PHASES)
-        for phase in range(PHASES):
+        share = -(-len(self.planned) // self.phases)
+        for phase in range(self.phases):
             self._allowed.acquire()
             self._send(self.planned[phase * share : (phase + 1) * share])
             self._live(phase)
@@ -133,7 +134,7 @@ class Load:
             if self.forgotten:
                 self._pay(self.forgotten[0])
         for number, person in enumerate(self.forgotten):
-            if phase == 1 + number % 2:
+            if phase == 1 + number % (self.phases - 1):
                 if number:
                     self._pay(person)
                 self.requests[person.subject] = self.shop.wish(person.subject)

@@ -53,14 +53,13 @@ def test_kafka_is_slow(trial: Begin, faulty: Faulty) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("cluster", ["data", "keyring"])
-def test_postgresql_is_stopped_at_once(trial: Begin, faulty: Faulty, cluster: str) -> None:
+def test_postgresql_is_stopped_at_once(trial: Begin, faulty: Faulty) -> None:
     """`immediate`: no checkpoint, no goodbye; what was committed is there afterwards, what was not is done again."""
-    it = trial()
-    it.load()
-    with it.fault("immediate stop", f"postgres-{cluster}"), faults.stopped_at_once(faulty, cluster):
+    it = trial(orders=90)
+    for cluster in ("data", "keyring"):
         it.load()
-        time.sleep(3)
+        with it.fault("immediate stop", f"postgres-{cluster}"), faults.stopped_at_once(faulty, cluster):
+            time.sleep(3)
     it.judge()
 
 
@@ -87,41 +86,36 @@ def test_connections_to_the_database_are_ended_by_the_server(trial: Begin, fault
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("instance", [f"{worker}-1" for worker in WORKERS])
-def test_connections_to_the_database_are_reset(trial: Begin, faulty: Faulty, instance: str) -> None:
-    """RST in the middle of whatever is being said, again and again (T1)."""
-    it, cut = trial(orders=90), 0
-    with faults.resettable(faulty, instance) as proxy:
-        it.load()
-        with it.fault("reset", instance):
-            for _ in range(20):
-                cut += proxy.reset()
-                time.sleep(0.25)
+def test_connections_to_the_database_are_reset(trial: Begin, faulty: Faulty) -> None:
+    """RST in the middle of whatever is being said, again and again, one worker after the other (T1)."""
+    it, cut = trial(orders=200, people=5, phases=len(WORKERS)), dict.fromkeys(WORKERS, 0)
+    for worker in WORKERS:
+        with faults.resettable(faulty, f"{worker}-1") as proxy:
             it.load()
-            for _ in range(20):
-                cut += proxy.reset()
-                time.sleep(0.25)
-        assert cut, "nothing was ever cut"
-        it.load()
-        it.judge()
+            with it.fault("reset", f"{worker}-1"):
+                for _ in range(24):
+                    cut[worker] += proxy.reset()
+                    time.sleep(0.25)
+    assert all(cut.values()), f"nothing was ever cut: {cut}"
+    it.judge()
+
+
+LOCKS = (
+    "LOCK TABLE orders.lane IN ACCESS EXCLUSIVE MODE",
+    "SELECT FROM carriers.lane FOR UPDATE",
+    "LOCK TABLE orders.orders, carriers.shipment, erasure.erasure IN ACCESS EXCLUSIVE MODE",
+)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "LOCK TABLE orders.lane IN ACCESS EXCLUSIVE MODE",
-        "SELECT FROM carriers.lane FOR UPDATE",
-        "LOCK TABLE orders.orders, carriers.shipment, erasure.erasure IN ACCESS EXCLUSIVE MODE",
-    ],
-)
-def test_a_lock_is_held(trial: Begin, faulty: Faulty, statement: str) -> None:
+def test_a_lock_is_held(trial: Begin, faulty: Faulty) -> None:
     """Longer than a statement may wait: workers give up, try again, and dead-letter nothing (T1)."""
-    it = trial()
+    it = trial(orders=120, people=3, phases=len(LOCKS) + 1)
     it.load()
-    with it.fault("lock held", statement), faults.locked(faulty, statement):
-        it.load()
-        time.sleep(12)
+    for statement in LOCKS:
+        with it.fault("lock held", statement), faults.locked(faulty, statement):
+            it.load()
+            time.sleep(10)
     it.judge()
 
 
@@ -154,16 +148,13 @@ def test_the_keyring_is_away_for_a_minute(trial: Begin, faulty: Faulty) -> None:
 if CLOCK_CAN_BE_WRONG:
 
     @pytest.mark.full
-    @pytest.mark.parametrize("instance", [f"{worker}-1" for worker in WORKERS])
     @pytest.mark.parametrize("offset", ["+1d", "-1d"])
-    def test_a_workers_clock_is_a_day_off(trial: Begin, faulty: Faulty, instance: str, offset: str) -> None:
-        """No effect depends on a worker's own clock: times that count are the database's (T1, R3)."""
-        it = trial(orders=45, people=2)
-        with (
-            it.fault(f"clock {offset}", instance),
-            faults.wrong_clock(faulty, instance, offset, str(FAKETIME)),
-        ):
-            it.load()
-            it.load()
-            it.load()
-            it.judge()
+    def test_a_workers_clock_is_a_day_off(trial: Begin, faulty: Faulty, offset: str) -> None:
+        """No effect depends on a worker's own clock, whichever worker it is: times that count are the database's."""
+        it = trial(orders=120, people=4, phases=len(WORKERS))
+        for worker in WORKERS:
+            wrong = faults.wrong_clock(faulty, f"{worker}-1", offset, str(FAKETIME))
+            with it.fault(f"clock {offset}", f"{worker}-1"), wrong:
+                it.load()
+                time.sleep(4)
+        it.judge()

@@ -73,7 +73,7 @@ def _await_stage(faulty: Faulty, orders: list[str], stage: str) -> None:
 
 
 def _redrive(faulty: Faulty, code: str) -> None:
-    which = ("--worker", "orders", "--code", code, "--limit", "100000")
+    which = ("--worker", "orders", "--code", code, "--limit", "10000")
     lethe(faulty.state, "dead-letters", "redrive", *which)
 
 

@@ -44,41 +44,40 @@ def test_every_worker_is_killed_at_once(trial: Begin, faulty: Faulty) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("instance", INSTANCES)
-def test_a_worker_is_asked_to_stop(trial: Begin, faulty: Faulty, instance: str) -> None:
-    """SIGTERM finishes or rolls back what is in hand, and the process ends with 0 (T5)."""
-    it, stack = trial(), faulty.stack
-    it.load()
-    with it.fault("SIGTERM", instance):
-        stack.kill(instance, signal.SIGTERM)
-        faulty.await_gone(instance)
-        assert stack.exit_code(instance) in (0, None)  # None: this process did not start it.
+def test_a_worker_is_asked_to_stop(trial: Begin, faulty: Faulty) -> None:
+    """SIGTERM, one worker after the other: what is in hand is finished or rolled back, and it ends with 0 (T5)."""
+    it, stack = trial(orders=120, people=4, phases=len(INSTANCES)), faulty.stack
+    for instance in INSTANCES:
         it.load()
-        faulty.repair()
+        with it.fault("SIGTERM", instance):
+            stack.kill(instance, signal.SIGTERM)
+            faulty.await_gone(instance)
+            assert stack.exit_code(instance) in (0, None)  # None: this process did not start it.
+            faulty.repair()
     it.judge()
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("worker", ["orders", "carriers", "erasure"])
-def test_a_zombie_wakes_with_what_it_had_in_hand(trial: Begin, faulty: Faulty, worker: str) -> None:
+def test_a_zombie_wakes_with_what_it_had_in_hand(trial: Begin, faulty: Faulty) -> None:
     """SIGSTOP past the session, others take its lanes, SIGCONT: what it still writes is refused (T1)."""
-    it = trial(orders=90)
-    with faults.joined(faulty, worker) as guest:
-        it.load()
-        with it.fault("SIGSTOP, SIGCONT", guest), faults.frozen(faulty, guest):
+    it = trial(orders=180, people=5, phases=6)
+    for worker in ("orders", "carriers", "erasure"):
+        with faults.joined(faulty, worker) as guest:
             it.load()
-        it.load()
+            with it.fault("SIGSTOP, SIGCONT", guest), faults.frozen(faulty, guest):
+                it.load()
     it.judge()
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("instance", ["keyring-1", "gateway-1", "orders-1"])
-def test_a_process_that_is_alone_is_frozen(trial: Begin, faulty: Faulty, instance: str) -> None:
+def test_a_process_that_is_alone_is_frozen(trial: Begin, faulty: Faulty) -> None:
     """Nobody takes over: after SIGCONT it goes on, and nothing was lost or said twice (T1)."""
-    it = trial()
-    it.load()
-    with it.fault("SIGSTOP, SIGCONT", instance), faults.frozen(faulty, instance):
+    it = trial(orders=120, people=5, phases=6)
+    for instance in ("keyring-1", "gateway-1", "orders-1"):
         it.load()
+        with it.fault("SIGSTOP, SIGCONT", instance), faults.frozen(faulty, instance):
+            it.load()
+        faulty.await_ready()
     it.judge()
 
 

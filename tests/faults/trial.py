@@ -51,15 +51,21 @@ class Trial:
     """A load on a platform, and what is done to the platform meanwhile."""
 
     def __init__(
-        self, faulty: Faulty, history: History, seed: int, orders: int = 60, people: int = 3
+        self,
+        faulty: Faulty,
+        history: History,
+        seed: int,
+        orders: int = 60,
+        people: int = 3,
+        phases: int = PHASES,
     ) -> None:
         self.faulty = faulty
         self.history = history
         self.shop = RecordingShop(faulty.shop, history)
         for carrier in faulty.carriers:
             history.tell("carrier", name=carrier.name, fields=list(carrier.fields))
-        self.orders = Load(self.shop, history, faulty.carriers, seed, orders, people)
-        self._left = PHASES
+        self.orders = Load(self.shop, history, faulty.carriers, seed, orders, people, phases)
+        self._left = phases
         self._ended_at = time.monotonic()
         self._sending: Background | None = None
 
@@ -73,7 +79,7 @@ class Trial:
         return self
 
     def load(self) -> None:
-        """Let the next third of the load go out."""
+        """Let the next part of the load go out (a third, unless there are more phases)."""
         if self._left:
             self._left -= 1
             self.orders.let_go()
