@@ -14,6 +14,12 @@ from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
 FETCH_RECORDS = 4_000
 """At most so many records come from one fetch."""
+REFETCH_SECONDS = 0.2
+"""Enough for the driver to have again what it let go of."""
+MOST_ALONE = 500
+"""Records of one partition that are read one by one."""
+NO_TEXT = (("ce_", b"\xff"),)
+"""Stands for headers of which one has a name that is no text: no envelope has these, so the record is a dead letter."""
 
 
 class KafkaConsumer:
@@ -26,6 +32,8 @@ class KafkaConsumer:
         self._topics = topics
         self._pattern = pattern
         self._joined: aiokafka.AIOKafkaConsumer | None = None
+        self._next: dict[TopicPartition, int] = {}
+        """From where to fetch again what the driver had in hand when it failed."""
 
     @property
     def _consumer(self) -> aiokafka.AIOKafkaConsumer:
@@ -63,16 +71,53 @@ class KafkaConsumer:
         except errors.OffsetOutOfRangeError:
             raise ConfigurationError("position-gone") from None
         except (errors.KafkaError, OSError, AssertionError) as error:
+            self._fetch_again()
             raise BrokerUnavailable(type(error).__name__) from None
-        return {
-            TopicPartition(*partition): [
-                Record(each.topic, each.partition, each.offset, each.key, each.value, each.headers)
-                for each in records
-            ]
-            for partition, records in fetched.items()
-        }
+        except UnicodeDecodeError:
+            self._fetch_again()
+            return await self._past_what_is_no_text()
+        found = {TopicPartition(*partition): _records(records) for partition, records in fetched.items()}
+        self._next.update(
+            {partition: records[-1].offset + 1 for partition, records in found.items() if records}
+        )
+        return found
+
+    def _fetch_again(self) -> None:
+        """Go back to where the last whole fetch ended: one that fails midway has lost what it had read by then."""
+        for partition in self._ours(self._next):
+            self.seek(TopicPartition(*partition), self._next[TopicPartition(*partition)])
+
+    async def _past_what_is_no_text(self) -> Mapping[TopicPartition, Sequence[Record]]:
+        """Read record by record; the one that the driver cannot decode comes out without its contents.
+
+        Kafka has bytes for a header's name, and takes any from a foreign client; the driver insists on text, and
+        would fail on the same record for ever.
+        """
+        await asyncio.sleep(REFETCH_SECONDS)
+        found = {TopicPartition(*each): await self._alone(each) for each in self._ours(self._next)}
+        return {partition: records for partition, records in found.items() if records}
+
+    async def _alone(self, asked: aiokafka.TopicPartition) -> list[Record]:
+        partition = TopicPartition(*asked)
+        records: list[Record] = []
+        while len(records) < MOST_ALONE:
+            try:
+                fetched = await self._consumer.getmany(asked, timeout_ms=0, max_records=1)
+            except UnicodeDecodeError:
+                offset = self._next[partition]
+                self.seek(partition, offset + 1)
+                return [*records, Record(partition.topic, partition.partition, offset, None, None, NO_TEXT)]
+            except (errors.KafkaError, OSError, AssertionError):
+                self._fetch_again()
+                break
+            if not fetched:
+                break
+            records += _records(fetched[asked])
+            self._next[partition] = records[-1].offset + 1
+        return records
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._next[partition] = offset
         # Between a changed subscription (a partner's topic has appeared) and its assignment aiokafka has neither.
         with suppress(errors.IllegalStateError, AssertionError):
             self._consumer.seek(aiokafka.TopicPartition(*partition), offset)
@@ -116,6 +161,13 @@ class KafkaConsumer:
         assigned = self._consumer.assignment()
         named = [aiokafka.TopicPartition(*partition) for partition in partitions]
         return [partition for partition in named if partition in assigned]
+
+
+def _records(fetched: Iterable[Any]) -> list[Record]:
+    return [
+        Record(each.topic, each.partition, each.offset, each.key, each.value, each.headers)
+        for each in fetched
+    ]
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
