@@ -46,6 +46,32 @@ LANES = (
         (GUARDS + "test_what_was_fetched_before_a_seek_is_discarded",),
     ),
     Mutant(
+        "failed-fetch-again",
+        "What a fetch had read when it failed is skipped by the driver without a word: orders are lost.",
+        "services/kernel/broker/kafka_consumer.py",
+        "            self._fetch_again()\n            raise BrokerUnavailable",
+        "            raise BrokerUnavailable",
+        ("tests/unit/kernel/test_kafka_consumer.py::test_what_a_failing_fetch_had_in_hand_is_fetched_again",),
+    ),
+    Mutant(
+        "headers-of-no-text",
+        "One partner's record with a header that is no UTF-8 stops dispatch for all partners, at every restart.",
+        "services/kernel/broker/kafka_consumer.py",
+        "            self._fetch_again()\n            return await self._past_what_is_no_text()",
+        "            raise",
+        (
+            "tests/unit/kernel/test_kafka_consumer.py::test_a_record_that_the_driver_cannot_decode_is_a_dead_letter",
+        ),
+    ),
+    Mutant(
+        "headers-without-a-value",
+        "One partner's record with a header that has no value stops dispatch for all partners, at every restart.",
+        "services/kernel/storage/postgres.py",
+        '(value or b"").decode("utf-8", "replace")',
+        'value.decode("utf-8", "replace")',
+        ("tests/unit/fuzz/test_records.py::test_a_header_without_a_value_is_kept_as_one",),
+    ),
+    Mutant(
         "lanes-stay-whole",
         "One member reads a person's orders, another the person's erasure: nothing serialises them.",
         "services/kernel/broker/kafka.py",

@@ -71,10 +71,7 @@ WORKERS = (
         "services/dispatch/agreements.py",
         "return self.scope == SCOPE and self.valid_from <= at < self.ends_at",
         "return self.scope == SCOPE",
-        (
-            SIGNED + "test_an_agreement_is_in_force_from_its_first_to_before_its_last_moment",
-            FLOW + "test_without_an_agreement_nothing_leaves_until_there_is_one",
-        ),
+        (SIGNED + "test_an_agreement_is_in_force_from_its_first_to_before_its_last_moment",),
     ),
     Mutant(
         "agreed-fields-only",
@@ -106,10 +103,10 @@ WORKERS = (
     Mutant(
         "reminders-outlive-erasure",
         "A revocation that a partner missed is never sent again once its person is erased.",
-        "services/dispatch/events.py",
-        "suppressible: ClassVar[bool] = False",
-        "suppressible: ClassVar[bool] = True",
-        (FLOW + "test_an_unacknowledged_revocation_is_sent_again_also_after_an_erasure",),
+        "services/dispatch/domain.py",
+        "return Decision(bare, timers=(_reminder(terms, bare),))",
+        "return Decision(bare)",
+        (DISPATCH + "test_erasing_what_was_revoked_before_waits_on_without_telling_twice",),
     ),
     Mutant(
         "references-cut",
