@@ -26,6 +26,9 @@ class Drive(Protocol):
     def provoke(self) -> None:
         """Bring the armed process to its step."""
 
+    def again(self) -> None:
+        """Say again what the keyring has forgotten, because it has died."""
+
     def check(self) -> None:
         """Fail where what was begun has not come to its end."""
 
@@ -42,6 +45,9 @@ class Usual:
     def provoke(self) -> None:
         return
 
+    def again(self) -> None:
+        return
+
     def check(self) -> None:
         return
 
@@ -55,12 +61,15 @@ class Rotation(Usual):
     def provoke(self) -> None:
         await_("the keyring takes the order to rotate", self._asked)
 
+    def again(self) -> None:
+        """It keeps no orders of this kind: who sees no new version asks again."""
+        self.provoke()
+
     def check(self) -> None:
         """The old versions are gone, row and file; nothing is left half-way (T4)."""
         until_whole = await_("the rotation has ended or was never begun", self._settled)
         if until_whole == self._before:
-            # The keyring died before its first commit. It keeps no orders: who sees no new version asks again.
-            self.provoke()
+            self.again()
             await_("the rotation has ended", lambda: self._settled() not in (None, self._before))
         after = self._primaries()
         assert all(after[category] > version for category, version in self._before.items())

@@ -15,7 +15,6 @@ from tests.faults.crash_drives import DRIVES, Usual
 from tests.faults.crash_points import Point
 from tests.faults.faulty import Faulty
 from tests.faults.history import History
-from tests.faults.load import PHASES
 from tests.faults.trial import Trial
 from tests.fixtures import certificates
 from tests.fixtures.stream import Background
@@ -23,7 +22,9 @@ from tests.fixtures.stream import Background
 ORDERS, PEOPLE = 30, 2
 REACH_SECONDS = 90.0
 """How long an armed process may take to come to its point; a slow machine needs a part of it."""
-AT_START = frozenset({"join", "take-over", "recall", "kek-begin", "expire"})
+PORTION_SECONDS = 4.0
+"""How long a third of the load has for itself."""
+AT_START = frozenset({"join", "take-over", "recall", "expire"})
 """Steps that are reached before a process is ready."""
 
 
@@ -46,57 +47,72 @@ class Verdict:
     """By the name of the point."""
     recovered_seconds: float = 0.0
     """From the last death until everything was ready, read and done."""
-    failure: BaseException | None = None
+    failure: Exception | None = None
 
 
 class Armed:
-    """One instance on its way to its point."""
+    """One instance on its way to its points, one after the other."""
 
-    def __init__(self, stack: Stack, point: Point, seed: int) -> None:
-        self.point = point
-        self.reached = False
-        self.seconds = 0.0
+    def __init__(self, stack: Stack, points: Sequence[Point], seed: int) -> None:
+        self.instance = points[0].instance
+        self.deaths: list[Death] = []
         self._stack = stack
-        self._seed = seed
-        self._left = [each for each in (point.reach.first, point.armed(seed)) if each]
+        self._left = [
+            Death(point, spec) for point in points for spec in (point.reach.first, point.armed(seed)) if spec
+        ]
         self._arm()
 
+    @property
+    def done(self) -> bool:
+        """Whether it has died at its last point."""
+        return not self._left
+
+    @property
+    def at_start(self) -> bool:
+        """Whether it is to die before it works."""
+        return bool(self._left) and self._left[0].armed.partition(".")[0] in AT_START
+
+    @property
+    def waits_for(self) -> str:
+        return self._left[0].armed if self._left else ""
+
     def look(self) -> bool:
-        """Say whether it has died at its last point; start it again when it has died."""
-        if self.reached or self._lives():
-            return self.reached
+        """When it has died, start it again, for its next point if there is one; say whether it has died just now."""
+        if self.done or self._lives():
+            return False
         self._must_have_died_here()
-        self._left.pop(0)
+        death = self._left.pop(0)
+        death.seconds = time.monotonic() - self._since
+        self.deaths.append(death)
         if self._left:
             self._arm()
-            return False
-        self.seconds = time.monotonic() - self._since
-        self.reached = True
-        self._stack.restart(self.point.instance, wait=False)
+        else:
+            self._stack.restart(self.instance, wait=False)
         return True
 
     def _arm(self) -> None:
-        log = self._stack.layout.log(self.point.instance)
+        log = self._stack.layout.log(self.instance)
         self._from = log.stat().st_size if log.exists() else 0
-        self._stack.restart(self.point.instance, {VARIABLE: self._left[0]}, wait=False)
+        self._stack.restart(self.instance, {VARIABLE: self._left[0].armed}, wait=False)
         self._since = time.monotonic()
 
     def _lives(self) -> bool:
         try:
-            self._stack.pid(self.point.instance)
+            self._stack.pid(self.instance)
         except PlatformUnavailable:
             return False
         return True
 
     def _must_have_died_here(self) -> None:
         """By SIGKILL, its last word being which point it had reached."""
-        with self._stack.layout.log(self.point.instance).open("rb") as log:
+        with self._stack.layout.log(self.instance).open("rb") as log:
             log.seek(self._from)
             lines = [json.loads(line) for line in log if line.startswith(b"{")]
-        code = self._stack.exit_code(self.point.instance)
+        code = self._stack.exit_code(self.instance)
         last = lines[-1] if lines else {}
         said = (code, last.get("event"), last.get("code"))
-        assert said == (-signal.SIGKILL, "failpoint reached", self._left[0]), f"{self.point.name}: {said}"
+        wanted = (-signal.SIGKILL, "failpoint reached", self.waits_for)
+        assert said == wanted, f"{self.instance} ended otherwise than at {self.waits_for}: {said}"
 
 
 class Round:
@@ -114,7 +130,7 @@ class Round:
         verdict = Verdict(self._points)
         try:
             self._run(verdict)
-        except BaseException as error:
+        except Exception as error:
             verdict.failure = error
             logs = self._faulty.stack.layout.logs
             shutil.copytree(logs, self._history.folder / "logs", dirs_exist_ok=True)
@@ -143,33 +159,42 @@ class Round:
             trial.end()
 
     def _until_all_have_died(self, trial: Trial, verdict: Verdict) -> None:
-        stack = self._faulty.stack
-        armed = [Armed(stack, point, self._seed) for point in self._points]
-        for each in armed:
-            self._await_up(each)
-        for _ in range(PHASES):
-            trial.load()
-        provoking = Background(self._drive.provoke)
+        """Let the load out portion by portion, so that there is some left for whoever dies a second time."""
+        armed = self._arm_all()
+        trial.load()
+        provoking = [Background(self._drive.provoke)]
         until = time.monotonic() + REACH_SECONDS
-        while missing := [each.point.name for each in armed if not each.look()]:
+        next_at = time.monotonic() + PORTION_SECONDS
+        while waiting := [each for each in armed if not each.done]:
+            missing = [f"{each.instance} {each.waits_for}" for each in waiting]
             assert time.monotonic() < until, f"never reached: {missing}"
+            died = [each.instance for each in waiting if each.look()]
+            if died:
+                until = time.monotonic() + REACH_SECONDS
+            if "keyring-1" in died:
+                provoking.append(Background(self._drive.again))
+            if time.monotonic() > next_at:
+                trial.load()
+                next_at += PORTION_SECONDS
             time.sleep(0.05)
-        provoking.join(REACH_SECONDS)
-        for each in armed:
-            death = Death(each.point, each.point.armed(self._seed), each.seconds)
-            verdict.deaths[each.point.name] = death
-            self._history.tell(
-                "died", point=each.point.name, armed=death.armed, seconds=round(each.seconds, 2)
-            )
+        for attempt in provoking:
+            attempt.join(REACH_SECONDS)
+        verdict.deaths = {death.point.name: death for each in armed for death in each.deaths}
+        for name, death in verdict.deaths.items():
+            self._history.tell("died", point=name, armed=death.armed, seconds=round(death.seconds, 2))
 
-    def _await_up(self, armed: Armed) -> None:
-        """Wait until an armed process works, or has come to its point already."""
+    def _arm_all(self) -> list[Armed]:
+        """Arm every process for its first point; wait until each works, unless it is to die before that."""
+        queues: dict[str, list[Point]] = {}
+        for point in self._points:
+            queues.setdefault(point.instance, []).append(point)
+        armed = [Armed(self._faulty.stack, points, self._seed) for points in queues.values()]
         until = time.monotonic() + REACH_SECONDS
-        while not armed.look() and not self._faulty.ready(armed.point.instance):
-            if str(armed.point.reach.step) in AT_START and not armed.point.reach.first:
-                return
-            assert time.monotonic() < until, f"{armed.point.name} is not ready"
-            time.sleep(0.1)
+        for each in armed:
+            while not (each.at_start or each.look() or self._faulty.ready(each.instance)):
+                assert time.monotonic() < until, f"{each.instance} is not ready"
+                time.sleep(0.1)
+        return armed
 
     def _certificates_verify(self) -> None:
         """Whoever was forgotten holds a certificate that anybody can verify offline."""
@@ -180,8 +205,8 @@ class Round:
                 return
 
     def _leave_nobody_armed(self) -> None:
-        for point in self._points:
-            self._faulty.stack.restart(point.instance, wait=False)
+        for instance in {point.instance for point in self._points}:
+            self._faulty.stack.restart(instance, wait=False)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
