@@ -235,7 +235,9 @@ def _let_read(stack: Stack, principal: str, topic: str) -> None:
         ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{principal}", "*",
         AclOperation.READ, AclPermissionType.ALLOW,
     )  # fmt: skip
-    for future in AdminClient(stack.kafka_settings("admin")).create_acls([read]).values():
+    # Kept while it is waited for: a client that nobody holds any more answers nobody.
+    admin = AdminClient(stack.kafka_settings("admin"))
+    for future in admin.create_acls([read]).values():
         future.result(20)
 
 

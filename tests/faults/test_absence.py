@@ -149,7 +149,8 @@ def _expire(faulty: Faulty, topic: str) -> None:
     """Delete everything that lies on a topic now, as its retention would."""
     ends = evidence.marks(faulty.stack)
     places = [TopicPartition(*at, end) for at, end in ends.items() if at[0] == topic]
-    for future in _admin(faulty).delete_records(places).values():
+    admin = _admin(faulty)
+    for future in admin.delete_records(places).values():
         future.result(30)
 
 
