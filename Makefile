@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := build/peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: setup test faults forget-outcomes check format lint types imports demo compose lock audit clean
@@ -21,7 +22,8 @@ $(READY): requirements.lock pyproject.toml
 
 # The whole tree; what fails fastest comes first.
 test: forget-outcomes check
-	$(BIN)/python -m pytest $(wildcard tests/contract tests/integration tests/acceptance tests/faults)
+	$(BIN)/python -m pytest --durations=10 tests/contract tests/integration tests/acceptance
+	$(BIN)/python -m pytest --durations=10 tests/faults
 	$(BIN)/python -m tests.promises
 
 # Everything the platform is said to survive, within the hour: docs/faults.md. The same run again: make faults SEED=7
@@ -54,6 +56,17 @@ imports:
 demo: setup
 	$(BIN)/lethe demo
 
+# At most 15 minutes, on a machine that does nothing else; writes build/bench.json and the tables of docs/benchmarks.md.
+bench: setup $(PEERS)/.ready
+	$(BIN)/python -m tests.benchmarks
+
+# What the workers are measured beside lives in an environment of its own, so that the project's lock stays small.
+$(PEERS)/.ready: tests/benchmarks/requirements.lock
+	@$(PYTHON) -m venv $(PEERS)
+	@echo "installing the locked packages of the other contestants"
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
 # Writes docker-compose.yml from the same settings as the embedded platform; a test fails when it is out of date.
 compose: setup
 	$(BIN)/python -m deploy.compose
@@ -67,6 +80,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 lock:
 	$(LOCK) --extra local --extra dev --output-file requirements.lock
 	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
+	$(subst pyproject.toml,tests/benchmarks/requirements.in,$(LOCK)) --output-file tests/benchmarks/requirements.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info
