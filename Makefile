@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PEERS  := build/peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup test faults forget-outcomes check format lint types imports demo compose lock audit clean
+.PHONY: setup test faults forget-outcomes check format lint types imports demo bench compose lock audit clean
 
 setup: $(READY)
 	@$(BIN)/python -m deploy.local.jars

@@ -41,9 +41,14 @@ class Arena:
 
     def __post_init__(self) -> None:
         self.platform = Platform(self.stack)
-        self.dsn = self.platform.new_database("bench")
+        self.dsn = self.new_database()
         self._admin = AdminClient(self.stack.kafka_settings("admin"))
-        evidence.rows(self.dsn, TABLE)
+
+    def new_database(self) -> str:
+        """Create a database with the contestants' one table; return how to log in."""
+        dsn = self.platform.new_database("bench")
+        evidence.rows(dsn, TABLE)
+        return dsn
 
     def source(self, orders: int) -> str:
         """Return a topic on which so many orders wait."""
@@ -65,11 +70,11 @@ class Arena:
         """Create a topic of as many partitions as ours have."""
         return self.platform.new_topic(name, LANES)
 
-    def task(self, name: str, source: str) -> Task:
+    def task(self, name: str, source: str, dsn: str) -> Task:
         """Return a task on a new topic and for a new group; its table is empty."""
         login, target = self.platform.admin_login, self.new_topic(f"out-{name}")
-        evidence.rows(self.dsn, "TRUNCATE state")
-        return Task(self.platform.kafka, login.username, login.password, self.dsn, source, target, target)
+        evidence.rows(dsn, "TRUNCATE state")
+        return Task(self.platform.kafka, login.username, login.password, dsn, source, target, target)
 
     def settle(self) -> None:
         """Let the database write what it put off, or the next contestant would pay for it."""
