@@ -1,5 +1,6 @@
 """A customer's wish to be forgotten, as the storefront brings it: take it in, tell how far it is (R3)."""
 
+import re
 import secrets
 from dataclasses import asdict, replace
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 
 from schemas.envelope import Envelope, to_the_hour
 from schemas.erasure import ErasureRequested
-from schemas.ids import RequestId, SubjectId
+from schemas.ids import RANDOM_ID, RequestId, SubjectId
 from schemas.privacy import Contract
 from schemas.statements import commitment_of
 from schemas.strict_json import violation
@@ -26,6 +27,7 @@ from services.kernel.failpoints import Step, step
 from services.kernel.ids import derived_id, random_id
 from services.kernel.sealing.interface import SubjectState
 
+_ID = re.compile(RANDOM_ID)
 Salt = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}([0-9a-f]{32})?$")]
 
 
@@ -99,6 +101,9 @@ class Erasures:
         return replace(first, id=found.id, joined=first.id)
 
     async def _row(self, storefront: str, request: str) -> Request:
+        if not _ID.fullmatch(request):
+            # A path may hold anything, a NUL too, which the database would refuse in its own words.
+            raise Refusal(Code.REQUEST_UNKNOWN)
         try:
             found = await self._desk.find(request)
         except StoreUnavailable:

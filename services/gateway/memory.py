@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from services.gateway.domain import Request
 from services.gateway.tokens import digest_of
-from services.kernel.errors import StoreUnavailable
+from services.kernel.errors import StoreRejected, StoreUnavailable
 from services.kernel.storage.interface import Transaction
 from services.kernel.storage.memory import MemoryStorage
 
@@ -36,6 +36,8 @@ class MemoryDesk:
 
     async def find(self, request: str) -> Request | None:
         self._check()
+        if "\0" in request:
+            raise StoreRejected("22021")
         return self._rows.get(request)
 
     @property

@@ -131,6 +131,21 @@ def test_any_wish_is_decided(runner: asyncio.Runner, room: Room, body: bytes) ->
     check(runner, room, b"/v1/erasures", body)
 
 
+@pytest.mark.parametrize("name", ["", "/certificate"])
+@pytest.mark.parametrize(
+    "request_id", [b"\0", b"d" * 32 + b"\0", b"d" * 32 + b"\n", b"D" * 32, CANARY.encode(), b"\xff"]
+)
+def test_what_is_no_request_is_not_found(
+    runner: asyncio.Runner, room: Room, request_id: bytes, name: str
+) -> None:
+    """Also where the database would have refused the very question."""
+    path = b"/v1/erasures/" + request_id + name.encode()
+    with nothing_is_told():
+        headers = [(b"authorization", f"Bearer {TOKEN}".encode())]
+        status, answer = runner.run(call(room, "GET", path, headers))
+    assert (status, json.loads(answer)) == (404, {"code": "request-unknown"})
+
+
 @given(
     path=damaged(
         [
