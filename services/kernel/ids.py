@@ -3,7 +3,10 @@
 import hashlib
 import hmac
 import secrets
-import uuid
+
+_VERSION_AND_VARIANT = 0xF000 << 64 | 0xC000 << 48
+_VERSION_8 = 0x8000 << 64 | 0x8000 << 48
+"""The bits of a UUID that say of which kind it is (RFC 9562 §4)."""
 
 
 def random_id() -> str:
@@ -22,9 +25,7 @@ def derived_id(source: str, cause: str, event_type: str, ordinal: int) -> str:
     The same cause always gives the same id, so a batch that is decided again emits the same events. The source is
     part of it: two owners that answer one command with the same type of event must not use one id.
     """
-    digest = bytearray(
-        hashlib.sha256("\x1f".join((source, cause, event_type, str(ordinal))).encode()).digest()[:16]
-    )
-    digest[6] = digest[6] & 0x0F | 0x80
-    digest[8] = digest[8] & 0x3F | 0x80
-    return str(uuid.UUID(bytes=bytes(digest)))
+    digest = hashlib.sha256("\x1f".join((source, cause, event_type, str(ordinal))).encode()).digest()
+    number = int.from_bytes(digest[:16]) & ~_VERSION_AND_VARIANT | _VERSION_8
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

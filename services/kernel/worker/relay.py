@@ -1,6 +1,7 @@
 """From the outbox to Kafka: every row exactly once, in order, whoever owned the lane before."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from services.kernel.broker.interface import Broker, Message, OutboxProducer
@@ -76,15 +77,15 @@ class Relay:
             raise
 
     async def _publish(self, producer: OutboxProducer, rows: Sequence[OutboxRow]) -> None:
-        news = [row for row in rows if not await self._told_before(row)]
+        news = [row for row in rows if not await self._told_before(row)] if self._restored else rows
         prepared = await _prepared(news, self._worker.outbound)
         messages = [message for message in prepared.messages if message is not None]
         with metrics.RELAY_SECONDS.time():
             await producer.publish(messages, rows[-1].number, prepared.valid)
         with step(Step.FORGET):
             await self._storage.published(self._lane, rows[-1].number)
-        for message in messages:
-            metrics.RELAY_PUBLISHED.labels(topic=message.topic).inc()
+        for topic, count in Counter(message.topic for message in messages).items():
+            metrics.RELAY_PUBLISHED.labels(topic=topic).inc(count)
         if len(messages) < len(rows):
             _log.info("rows dropped before publishing", lane=self._lane, count=len(rows) - len(messages))
 
