@@ -108,8 +108,10 @@ async def carry_out(connection: Any, at: datetime, commands: Sequence[Command], 
         with failpoints.step(failpoints.Step.DESTROY):
             for category in await destroy_keys(connection, doomed):
                 metrics.KEYS_DESTROYED.labels(category, "erasure").inc()
-    # Read after every lock on the keys is held: nobody was handed one of them later than this.
-    destroyed_at = await connection.fetchval("SELECT clock_timestamp()")
+    destroyed_at = at
+    if any(isinstance(command.event, Destroy) for command in commands):
+        # Read after every lock on the keys is held: nobody was handed one of them later than this.
+        destroyed_at = await connection.fetchval("SELECT clock_timestamp()")
     dead = await _dead_keys(connection, steps)
     keks = await connection.fetch(SQL.living_keks) if dead else []
     return [_told(step, destroyed_at, at, keks, dead, signer) for step in steps]
