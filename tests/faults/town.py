@@ -59,6 +59,14 @@ class Town:
         self.rest()
         return self
 
+    @property
+    def living(self) -> tuple[Person, Person]:
+        return self.stays, self.new
+
+    @property
+    def forgotten(self) -> tuple[Person, Person]:
+        return self.gone, self.late
+
     def live_on(self) -> None:
         """Live on after the backup, with two people who are forgotten."""
         self.order(self.late)
