@@ -147,8 +147,8 @@ def resettable(faulty: Faulty, instance: str) -> Iterator[Proxy]:
     stack = faulty.stack
     port = stack.identity.ports["postgres-keyring" if worker == "keyring" else "postgres-data"]
     with Proxy(port) as proxy:
-        stack.restart(instance, {"LETHE_DATABASE_PORT": str(proxy.port)})
         try:
+            stack.restart(instance, {"LETHE_DATABASE_PORT": str(proxy.port)})
             yield proxy
         finally:
             faulty.repair()
@@ -189,17 +189,41 @@ def away(faulty: Faulty, worker: str) -> Iterator[None]:
         faulty.repair()
 
 
+WRONG_BY = "LETHE_FAULTS_CLOCK_SECONDS"
+WRONG_CLOCK = f"""\
+# A wall clock that is wrong, for all Python code of one process: loaded by Python before anything else.
+# The monotonic clock stays as it is. Everything that is made is a real datetime; only what `now` says differs.
+import datetime, os, time
+
+_by = float(os.environ["{WRONG_BY}"])
+_real, _time, _time_ns = datetime.datetime, time.time, time.time_ns
+
+class _Kind(type):
+    def __instancecheck__(cls, value): return isinstance(value, _real)
+    def __subclasscheck__(cls, kind): return issubclass(kind, _real)
+    def __call__(cls, *arguments, **named): return _real(*arguments, **named)
+
+class _Wrong(_real, metaclass=_Kind):
+    __slots__ = ()
+    @classmethod
+    def now(cls, tz=None): return _real.now(tz) + datetime.timedelta(seconds=_by)
+    @classmethod
+    def utcnow(cls): return _real.utcnow() + datetime.timedelta(seconds=_by)
+
+datetime.datetime = _Wrong
+time.time = lambda: _time() + _by
+time.time_ns = lambda: _time_ns() + int(_by * 1e9)
+"""
+
+
 @contextmanager
-def wrong_clock(faulty: Faulty, instance: str, offset: str, library: str) -> Iterator[None]:
-    """A worker's wall clock is wrong by an offset such as `+1d`; its monotonic clock is not touched."""
-    environment = {
-        "LD_PRELOAD": library,
-        "FAKETIME": offset,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    faulty.stack.restart(instance, environment)
+def wrong_clock(faulty: Faulty, instance: str, seconds: float) -> Iterator[None]:
+    """A worker's wall clock is wrong by so many seconds, whatever of it asks; its monotonic clock is not touched."""
+    folder = faulty.folder / "wrong-clock"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(WRONG_CLOCK)
     try:
+        faulty.stack.restart(instance, {"PYTHONPATH": str(folder), WRONG_BY: str(seconds)})
         yield
     finally:
         faulty.repair()

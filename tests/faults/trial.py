@@ -68,6 +68,7 @@ class Trial:
         self._left = phases
         self._ended_at = time.monotonic()
         self._sending: Background | None = None
+        self.judged = False
 
     def begin(self, rest: bool = True) -> "Trial":
         """Wait until nothing moves, so that everything from now on is this trial's (a new platform is at rest)."""
@@ -115,12 +116,15 @@ class Trial:
         held = list(holdings.collect(self.faulty, self.marks, self.orders.orders_known, self.orders.requests))
         write(self.history.folder / HOLDINGS, [*held, *self._probes(held)])
         self._ask_the_verifier()
+        self.judged = True
         print(f"\n{self.history.folder.name}: recovered {seconds:.1f} s after the last fault")
 
     def end(self) -> None:
-        """Let go of whatever still waits to be sent; a trial that failed must not hold up the next."""
+        """Let go of whatever still waits to be sent, and mend: a trial that failed must not spoil the next."""
         while self._left:
             self.load()
+        if not self.judged:
+            self.faulty.repair()
 
     def _come_to_rest(self, within: float) -> None:
         assert self._sending is not None
