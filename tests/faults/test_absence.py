@@ -35,6 +35,7 @@ def test_a_worker_is_away_through_erasures(trial: Begin, faulty: Faulty) -> None
     it.judge()
 
 
+@pytest.mark.full
 def test_an_owner_that_comes_back_obeys_before_it_reads_on(trial: Begin, faulty: Faulty) -> None:
     """Orders and carriers are away while people are forgotten; the ledger comes first, nobody comes back (R3, T1)."""
     it = trial(orders=45, people=4)
