@@ -36,8 +36,8 @@ def worker(signer: Signer) -> Worker:
 def parts(settings: Settings, broker: Broker, storage: PostgresStorage, signer: Signer) -> Sequence[Part]:
     """Return what the process does beside its loop, in the order of starting."""
     keks = Keks(KekDirectory(settings.kek_directory))
-    chores = Chores(settings, storage, keks)
     replay = Replay(broker, storage)
+    chores = Chores(settings, storage, keks, lambda: replay.ready)
     api = Api(
         service=KeyringService(storage, keks),
         guests=Guests(settings.keyring_tokens),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 
 from schemas.holds import Ground
@@ -23,10 +24,18 @@ _log = log.get("chores")
 class Chores:
     """A part of the keyring's process. Several instances may do the same chores: each is safe to do twice."""
 
-    def __init__(self, settings: Settings, storage: PostgresStorage, keks: Keks) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        storage: PostgresStorage,
+        keks: Keks,
+        known: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`known` says whether the holds that were confirmed before this process started are known to it."""
         self._settings = settings
         self._storage = storage
         self._keks = keks
+        self._known = known
         self._asked: set[Category] = set()
         self._task: asyncio.Task[None] | None = None
         self._expire_at = 0.0
@@ -70,7 +79,8 @@ class Chores:
     async def _once(self) -> None:
         pool = self._storage.pool
         now = asyncio.get_running_loop().time()
-        if now >= self._expire_at:
+        # In a restored copy a provisional ground may be over whose order was confirmed since: that is read first.
+        if now >= self._expire_at and self._known():
             await expire(pool)
             await self._measure()
             self._expire_at = now + self._settings.expiry_seconds
