@@ -96,7 +96,7 @@ class Keyring(RuleBasedStateMachine):
         self.destroyed: set[str] = set()
         """Kids that an erasure has destroyed: nothing brings them back."""
         self.ended: set[tuple[str, PairId, Any]] = set()
-        self.copy: tuple[Books, Any, dict[str, Any]] | None = None
+        self.copy: tuple[Books, Any, dict[str, Any], dict[Any, datetime]] | None = None
         for order in ORDERS[:placed]:
             self.an_order_is_placed(PEOPLE[0], order)
 
@@ -181,18 +181,25 @@ class Keyring(RuleBasedStateMachine):
     @rule()
     def the_database_is_copied(self) -> None:
         twin = copy.deepcopy(self.vault._people), dict(self.vault._keys)
-        self.copy = copy.deepcopy(self.books), twin, dict(self.shop_of)
+        self.copy = copy.deepcopy(self.books), twin, dict(self.shop_of), dict(self.born)
 
     @precondition(lambda self: self.copy is not None)
     @rule(data=st.data())
     def the_copy_is_restored(self, data: st.DataObject) -> None:
-        """Serves nobody until both topics are read to their ends, in whatever order of the two."""
+        """Serves nobody until both topics are read to their ends, in whatever order of the two.
+
+        Left out are copies so old that a provisional ground in them has ended: whether somebody had confirmed it by
+        then is found out only if that is read before the erasure.
+        """
         assert self.copy is not None
-        books, (known, keys), shops = self.copy
+        books, (known, keys), shops, born = self.copy
+        pairs = (pair for person in books.people.values() for pair in person.pairs.values())
+        if any(pair.ground is Ground.PROVISIONAL and pair.due(self.time.at) for pair in pairs):
+            return
         self.books = copy.deepcopy(books)
         self.vault._people, self.vault._keys = copy.deepcopy(known), dict(keys)
         # A shop that bound its customer after the copy was made has to do so again.
-        self.shop_of = dict(shops)
+        self.shop_of, self.born = dict(shops), dict(born)
         waiting = {name: deque(said[self.books.read[name] :]) for name, said in self.topics.items()}
         while any(waiting.values()):
             name = data.draw(st.sampled_from([name for name, said in waiting.items() if said]))
