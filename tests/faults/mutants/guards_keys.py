@@ -398,6 +398,14 @@ DOOR_OF_KEYS = (
         ),
     ),
     Mutant(
+        "expiry-after-the-replay",
+        "A keyring restored from an old copy destroys the keys of orders that were confirmed since.",
+        "services/keyring/chores.py",
+        "if now >= self._expire_at and self._known():",
+        "if now >= self._expire_at:",
+        ("tests/unit/test_keyring_readiness.py::test_no_ground_ends_by_its_date_before_the_replay",),
+    ),
+    Mutant(
         "not-ready-is-asked",
         "The keyring knows that it is not ready and answers all the same.",
         "services/keyring/api.py",
