@@ -73,8 +73,8 @@ OWNERS = (
     Reach(Step.EXPIRE, "keyring", drive="expiry"),
     Reach(Step.KEYS, "gateway", (1, 3)),
     Reach(Step.PRODUCE, "gateway", (1, 3)),
-    Reach(Step.REQUEST, "gateway", (1, 2)),
-    Reach(Step.ASK, "gateway", (1, 2)),
+    Reach(Step.REQUEST, "gateway"),
+    Reach(Step.ASK, "gateway"),
 )
 """Every step once, where it is at home."""
 
@@ -95,8 +95,8 @@ ALSO = (
     Reach(Step.COMMIT, "keyring", (IDLE, IDLE + 10)),
     Reach(Step.PUBLISH, "keyring", (1, 2)),
     Reach(Step.FORGET, "keyring", (1, 2)),
-    Reach(Step.STORE, "gateway", (1, 3)),
-    Reach(Step.COMMIT, "gateway", (IDLE, IDLE + 3)),
+    Reach(Step.STORE, "gateway"),
+    Reach(Step.COMMIT, "gateway", (IDLE, IDLE + 1)),
 )
 """Steps of the loop again, in the other workers: the same code, other promises."""
 

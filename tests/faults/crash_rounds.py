@@ -19,11 +19,12 @@ from tests.faults.trial import Trial
 from tests.fixtures import certificates
 from tests.fixtures.stream import Background
 
-ORDERS, PEOPLE = 30, 2
+ORDERS, PEOPLE, PORTIONS = 36, 5, 6
+"""The load of a round. Its last two portions wait for those who are on their way to their last point."""
 REACH_SECONDS = 90.0
 """How long an armed process may take to come to its point; a slow machine needs a part of it."""
 PORTION_SECONDS = 4.0
-"""How long a third of the load has for itself."""
+"""How long a portion of the load has for itself."""
 AT_START = frozenset({"join", "take-over", "recall", "expire"})
 """Steps that are reached before a process is ready."""
 
@@ -66,6 +67,11 @@ class Armed:
     def done(self) -> bool:
         """Whether it has died at its last point."""
         return not self._left
+
+    @property
+    def last(self) -> bool:
+        """Whether it has one more point to die at, or none."""
+        return len(self._left) <= 1
 
     @property
     def at_start(self) -> bool:
@@ -143,6 +149,7 @@ class Round:
             names = " ".join(point.name for point in self._points)
             with trial.fault("kill -9 of itself", names):
                 self._until_all_have_died(trial, verdict)
+            self._faulty.await_ready()
             trial.judge()
             verdict.recovered_seconds = next(
                 line["seconds"] for line in self._history.lines() if line["kind"] == "recovered"
@@ -152,7 +159,7 @@ class Round:
 
     @contextmanager
     def _trial(self) -> Iterator[Trial]:
-        trial = Trial(self._faulty, self._history, self._seed, ORDERS, PEOPLE).begin()
+        trial = Trial(self._faulty, self._history, self._seed, ORDERS, PEOPLE, PORTIONS).begin()
         try:
             yield trial
         finally:
@@ -162,6 +169,7 @@ class Round:
         """Let the load out portion by portion, so that there is some left for whoever dies a second time."""
         armed = self._arm_all()
         trial.load()
+        sent = 1
         provoking = [Background(self._drive.provoke)]
         until = time.monotonic() + REACH_SECONDS
         next_at = time.monotonic() + PORTION_SECONDS
@@ -173,15 +181,20 @@ class Round:
                 until = time.monotonic() + REACH_SECONDS
             if "keyring-1" in died:
                 provoking.append(Background(self._drive.again))
-            if time.monotonic() > next_at:
+            if time.monotonic() > next_at and (
+                sent < PORTIONS - 2 or all(self._on_its_last_way(each) for each in waiting)
+            ):
                 trial.load()
-                next_at += PORTION_SECONDS
+                sent, next_at = sent + 1, time.monotonic() + PORTION_SECONDS
             time.sleep(0.05)
         for attempt in provoking:
             attempt.join(REACH_SECONDS)
         verdict.deaths = {death.point.name: death for each in armed for death in each.deaths}
         for name, death in verdict.deaths.items():
             self._history.tell("died", point=name, armed=death.armed, seconds=round(death.seconds, 2))
+
+    def _on_its_last_way(self, armed: Armed) -> bool:
+        return armed.done or (armed.last and self._faulty.ready(armed.instance))
 
     def _arm_all(self) -> list[Armed]:
         """Arm every process for its first point; wait until each works, unless it is to die before that."""
