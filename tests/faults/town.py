@@ -16,9 +16,8 @@ from typing import Any
 
 from deploy.local import stack as platforms
 from deploy.local.stack import Stack
-from services.scan import scan
 from tests.faults.faulty import SETTINGS
-from tests.fixtures import attic, certificates, evidence
+from tests.fixtures import attic, certificates, evidence, search
 from tests.fixtures.canaries import LOGISTICS, MARKS, Person
 from tests.fixtures.carrier import FIELDS, KEEP, OFFERED, Carrier
 from tests.fixtures.evidence import await_, await_all_read
@@ -156,7 +155,7 @@ class Town:
 
     def in_clear(self) -> list[Any]:
         """Return where any planted text stands in clear (O3)."""
-        return scan(self.stack, MARKS).finds
+        return search.found(self.stack.state, MARKS)
 
 
 def left_of(stack: Stack, shop: Shop, people: Sequence[Person], requests: Mapping[str, str]) -> list[str]:
