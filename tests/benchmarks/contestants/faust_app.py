@@ -32,8 +32,8 @@ def application(task: Task) -> tuple[faust.App, faust.TopicT, faust.TopicT]:
         producer_linger=0.005,
         producer_max_batch_size=256 * 1024,
     )
-    source = app.topic(task.source, key_type=bytes, value_type=dict)
-    target = app.topic(task.target, key_type=bytes, value_type=dict)
+    source = app.topic(task.source, key_type=bytes)
+    target = app.topic(task.target, key_type=bytes)
     return app, source, target
 
 
