@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
 from schemas.privacy import Category, Purpose
+from schemas.topics import LANES
 from services.kernel.ids import random_id
 from services.kernel.sealing.jwe import padded_length
 from services.kernel.sealing.keyring import HttpKeyring
@@ -39,7 +40,6 @@ class Task:
     keyring_url: str
     keyring_token: str
     source: str
-    offsets: dict[str, int]
     records: int
     target: str
     jwk: str
@@ -67,12 +67,10 @@ async def run(task: Task) -> None:
     consumer = aiokafka.AIOKafkaConsumer(**security, enable_auto_commit=False)
     producer = aiokafka.AIOKafkaProducer(**security, enable_idempotence=True, max_batch_size=256 * 1024)
     await asyncio.gather(consumer.start(), producer.start())
-    partitions = {
-        aiokafka.TopicPartition(task.source, int(lane)): offset for lane, offset in task.offsets.items()
-    }
-    consumer.assign(list(partitions))
-    for partition, offset in partitions.items():
-        consumer.seek(partition, offset)
+    partitions = [aiokafka.TopicPartition(task.source, lane) for lane in range(LANES)]
+    consumer.assign(partitions)
+    await consumer.seek_to_end(*partitions)
+    print("ready", flush=True)
     left = task.records
     while left:
         fetched = await consumer.getmany(timeout_ms=200, max_records=PAGE_RECORDS)

@@ -16,6 +16,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from deploy.local import stack as local
+from deploy.local.ports import LOOPBACK
 from deploy.local.stack import Stack
 from schemas.erasure import CertificateIssued, KeysDestroyed
 from schemas.topics import CERTIFICATES, RECEIPTS
@@ -206,7 +207,7 @@ def _set(stack: Stack, folder: Path) -> tuple[Scene, Carrier]:
     shop = Shop.open(platform, folder)
     carrier, helper = Carrier.sign(platform, folder), Carrier.sign(platform, folder)
     helper.start()
-    url = f"http://127.0.0.1:{platform.identity.ports['gateway-1:http']}"
+    url = f"http://{LOOPBACK}:{gateway.ports['http']}"
     store = Storefront(url, shop.token, carrier.name)
     shop = Shop(shop.name, shop.token, url)
     people = store.orders(2 * ERASURES)

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +33,7 @@ class Watched:
 
     stack: Stack
     instance: str
+    ports: Mapping[str, int]
     out: Path
 
     @classmethod
@@ -44,7 +45,7 @@ class Watched:
         launch = replace(plain, argv=sampled)
         running = processes.launch(launch, stack.layout, stack.identity.platform)
         infrastructure.await_ready(running, partial(workers.ready, running), stack.layout)
-        return cls(stack, plain.instance, out)
+        return cls(stack, plain.instance, running.ports, out)
 
     @contextmanager
     def profile(self) -> Iterator[Profile]:
