@@ -8,7 +8,7 @@ from tests.faults import schedule
 from tests.faults.faulty import Faulty
 from tests.faults.trial import Trial
 
-STORMS, ROUNDS = 3, 5
+STORMS, ROUNDS = 2, 5
 
 
 @pytest.mark.full
