@@ -188,6 +188,23 @@ def test_an_old_word_that_comes_late_changes_nothing(erasing: bool) -> None:
     assert domain.confirm(released, open_order(3), NOW) == Change(released)
 
 
+def test_while_erasing_only_what_is_still_held_gets_another_key() -> None:
+    """A held order can still be paid; a pair that was let go, or never was, gets nothing again."""
+    subject = after([key(ADDRESS), key(INVOICE), open_order(1), destruction()])
+    release = HoldReleased(order=ORDERS[0], revision=2, categories=(ADDRESS.category,))
+    subject = domain.release(subject, release, NOW).subject
+    assert subject.state is State.ERASING and ADDRESS in subject.pairs
+    assert domain.may_mint(subject, SHOP, INVOICE, NOW) is None
+    for gone in (ADDRESS, PairId(ORDERS[1], Category.LOGISTICS)):
+        assert domain.may_mint(subject, SHOP, gone, NOW) is Refused.SUBJECT_ERASED
+
+
+def test_another_shops_customer_is_refused_whatever_the_state() -> None:
+    for state in State:
+        subject = Subject(state, storefront=SHOP)
+        assert domain.may_mint(subject, "shoeshop", ADDRESS, NOW) is Refused.SUBJECT_FOREIGN
+
+
 def test_a_new_round_lists_what_is_still_held() -> None:
     subject = after([key(ADDRESS), open_order(1), destruction()])
     change = domain.destroy(subject, REQUEST, 2, NOW)

@@ -127,7 +127,7 @@ MINTING = (
         "services/keyring/domain.py",
         "if subject.state is State.ERASING and pair is not None and pair.held(at):",
         "if subject.state is State.ERASING and pair is not None:",
-        (MACHINE + "TestKeyring::runTest",),
+        (DOMAIN + "test_while_erasing_only_what_is_still_held_gets_another_key",),
     ),
     Mutant(
         "foreign-storefront",
@@ -135,7 +135,10 @@ MINTING = (
         "services/keyring/domain.py",
         "if subject.storefront not in (None, storefront):",
         "if not storefront:",
-        (MACHINE + "TestKeyring::runTest",),
+        (
+            DOMAIN + "test_another_shops_customer_is_refused_whatever_the_state",
+            MACHINE + "TestKeyring::runTest",
+        ),
     ),
     Mutant(
         "mint-for-share",
@@ -222,7 +225,7 @@ GROUNDS = (
         "services/keyring/grounds.py",
         "return pair\n    return replace(pair, ground=hold.ground, until=hold.until, revision=revision)",
         "pass\n    return replace(pair, ground=hold.ground, until=hold.until, revision=revision)",
-        (DOMAIN + "test_an_old_word_that_comes_late_changes_nothing", MACHINE + "TestKeyring::runTest"),
+        (DOMAIN + "test_an_old_word_that_comes_late_changes_nothing",),
     ),
     Mutant(
         "release-revisions",
@@ -286,10 +289,7 @@ GROUNDS = (
         "services/keyring/domain.py",
         "return subject.request == request and round_number <= subject.round",
         "return False",
-        (
-            "tests/integration/test_keyring_commands.py::test_a_repeat_says_nothing",
-            MACHINE + "TestKeyring::runTest",
-        ),
+        ("tests/integration/test_keyring_commands.py::test_a_repeat_says_nothing",),
     ),
     Mutant(
         "dated-after-the-lock",
