@@ -29,7 +29,7 @@ CERTIFY_SECONDS = 240.0
 SPREAD_SECONDS = 0.4
 """About what an order needs from the door to the carrier's topic: a wish drawn from it comes anywhere on the way."""
 ACCEPTED, GONE = 202, 410
-ERASURES = int(os.environ.get("LETHE_ERASURES", "2000"))
+ERASURES = int(os.environ.get("LETHE_ERASURES", "1000"))
 PORTION = 200
 
 
