@@ -7,7 +7,9 @@ these, and the document stays as it is unless asked for. What else runs on the m
 import argparse
 import importlib
 import importlib.util
+import sys
 import time
+import traceback
 
 from deploy.local import stack
 from tests.benchmarks import report
@@ -31,14 +33,27 @@ def main() -> None:
     parser.add_argument("--no-run", action="store_true", help="only write the tables, from build/bench.json")
     arguments = parser.parse_args()
     names = [] if arguments.no_run else arguments.names or [each for each in MODULES if _exists(each)]
-    for name in names:
-        _measure(name, arguments.rounds)
+    if names and not arguments.names:
+        report.begin_anew(but=APART)
+    failed = [name for name in names if not _measured(name, arguments.rounds)]
     if arguments.document or arguments.no_run or not arguments.names:
         report.render()
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _exists(name: str) -> bool:
     return importlib.util.find_spec(f"tests.benchmarks.{name}") is not None
+
+
+def _measured(name: str, rounds: int) -> bool:
+    """Return whether a module could be measured; one that fails costs no other its turn."""
+    try:
+        _measure(name, rounds)
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _measure(name: str, rounds: int) -> None:

@@ -7,7 +7,7 @@ from statistics import median
 
 from deploy.local.stack import Stack
 from tests.benchmarks.arena import Arena
-from tests.benchmarks.entrants import AT_HOME, PEERS, entrant
+from tests.benchmarks.entrants import AT_HOME, PEERS, Ours, entrant
 from tests.benchmarks.race import Lap, run
 from tests.benchmarks.result import Result, table
 
@@ -30,17 +30,25 @@ GOALS = {
 
 
 def measure(stack: Stack, rounds: int) -> Result:
-    """Let everybody run in turns; a contestant that loses or doubles an order ends the benchmark."""
+    """Let everybody run in turns. A peer that loses or doubles an order is out; if it is ours, so is the benchmark."""
     return compare(Arena(stack), [name for name in FIRST if name in AT_HOME or PEERS.exists()], rounds)
 
 
 def compare(arena: Arena, names: list[str], rounds: int, most_orders: int = SIZES[-1]) -> Result:
     """Compare some contestants."""
     laps: dict[str, list[Lap]] = defaultdict(list)
+    out: dict[str, str] = {}
     sizes = {name: min(FIRST[name], most_orders) for name in names}
     for _ in range(rounds):
-        for name in names:
-            lap = run(arena, entrant(name, arena), sizes[name])
+        for name in [each for each in names if each not in out]:
+            try:
+                lap = run(arena, entrant(name, arena), sizes[name])
+            except AssertionError as error:
+                if name == Ours.name:
+                    raise
+                out[name] = str(error)
+                print(f"{name:18} is out: {error}", file=sys.stderr, flush=True)
+                continue
             laps[name].append(lap)
             sizes[name] = min(most_orders, _size(lap.events_per_second))
             print(_line(lap), file=sys.stderr, flush=True)
@@ -50,11 +58,15 @@ def compare(arena: Arena, names: list[str], rounds: int, most_orders: int = SIZE
             for ours, theirs in zip(laps["orders"], laps[name], strict=True)
         ]
         for name in names
-        if name != "orders"
+        if name != Ours.name and name not in out
     }
     goals = {name: goal for name, goal in GOALS.items() if name in ratios}
-    figures = {name: [asdict(lap) for lap in each] for name, each in laps.items()}
-    return Result(ratios, goals, figures, _table(laps))
+    figures: dict[str, object] = {name: [asdict(lap) for lap in each] for name, each in laps.items()}
+    return Result(ratios, goals, figures | {"out": out}, "\n\n".join([_table(laps), *_said(out)]))
+
+
+def _said(out: dict[str, str]) -> list[str]:
+    return [f"**{name}** did not do its work: {why}." for name, why in out.items()]
 
 
 def _size(events_per_second: float) -> int:

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,18 @@ def keep(name: str, result: Result, rounds: int, took_seconds: float) -> None:
     }
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps(merged, indent=1, default=str) + "\n")
+
+
+def begin_anew(but: Collection[str]) -> None:
+    """Forget what earlier runs measured, but for some modules: a ratio that is not measured any more must not stay."""
+    kept = load()
+    parts = {
+        part: {name: kept.get(part, {}).get(name) for name in but} for part in ("figures", "tables", "runs")
+    }
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(
+        json.dumps({part: {n: v for n, v in each.items() if v} for part, each in parts.items()})
+    )
 
 
 def load() -> dict[str, Any]:
