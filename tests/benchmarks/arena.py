@@ -1,12 +1,13 @@
 """Where contestants run: orders that wait on topics, and a database for all that are not ours."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from deploy.local.stack import Stack
@@ -89,8 +90,15 @@ class Arena:
     def ends(self, topic: str) -> Ends:
         """Return where a topic ends."""
         asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(LANES)}
-        found = self._admin.list_offsets(asked, request_timeout=20)
-        return {partition.partition: future.result().offset for partition, future in found.items()}
+        until = time.monotonic() + 30
+        while True:
+            found = self._admin.list_offsets(asked, request_timeout=20)
+            try:
+                return {partition.partition: future.result().offset for partition, future in found.items()}
+            except KafkaException:  # A topic made a moment ago has no leader yet.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def forget_group(self, group: str) -> None:
         """Delete a group's offsets, so that its records may be read again."""
