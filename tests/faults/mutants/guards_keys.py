@@ -162,10 +162,7 @@ MINTING = (
         "services/keyring/store.py",
         "    await connection.execute(SQL.know_subjects, wanted, None)\n",
         "",
-        (
-            RACES + "[a_mint_waits_for_the_erasure_of_a_person_never_seen]",
-            "tests/contract/test_keyring.py::test_a_person_never_seen_can_be_erased_and_gets_no_key_later[service]",
-        ),
+        (RACES + "[a_mint_waits_for_the_erasure_of_a_person_never_seen]",),
     ),
     Mutant(
         "fence-then-destroy",
@@ -282,14 +279,6 @@ GROUNDS = (
         "if any(pair.live for pair in subject.pairs.values()):",
         "if not subject.pairs:",
         (DOMAIN + "test_a_release_ends_the_grounds_it_names_and_no_other", MACHINE + "TestKeyring::runTest"),
-    ),
-    Mutant(
-        "destructions-said-once",
-        "A repeated command gives a second receipt, with another date.",
-        "services/keyring/domain.py",
-        "return subject.request == request and round_number <= subject.round",
-        "return False",
-        ("tests/integration/test_keyring_commands.py::test_a_repeat_says_nothing",),
     ),
     Mutant(
         "dated-after-the-lock",
