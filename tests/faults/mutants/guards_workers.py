@@ -197,6 +197,7 @@ PLATFORM = (
         'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"; GRANT ALL ON SCHEMA "{role}" TO PUBLIC; '
         'ALTER DEFAULT PRIVILEGES FOR ROLE "{role}" GRANT ALL ON TABLES TO PUBLIC;',
         ("tests/integration/test_platform_rights.py::test_a_role_sees_its_own_schema_and_no_other",),
+        own_platform=True,
     ),
     Mutant(
         "database-of-its-own",
