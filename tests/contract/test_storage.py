@@ -237,6 +237,16 @@ async def test_streams_are_known_by_their_ids(storage: Storage) -> None:
     assert await storage.streams() == {"words": "three", "others": "two"}
 
 
+async def test_a_topic_made_anew_has_no_position_any_more(storage: Storage) -> None:
+    other = TopicPartition("others", 3)
+    await storage.know_streams({"words": "one", "others": "two"})
+    await storage.begin("3", {P: 5, other: 7})
+    await storage.know_streams({"words": "one", "others": "two"})
+    assert await storage.positions("3", [P, other]) == {P: 5, other: 7}
+    await storage.know_streams({"words": "three", "others": "two"})
+    assert await storage.positions("3", [P, other]) == {other: 7}
+
+
 async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: object) -> None:
     storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))  # type: ignore[attr-defined]
     await storage.start()

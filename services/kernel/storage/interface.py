@@ -157,7 +157,7 @@ class Storage(Protocol):
         """Return the topic ids this database was filled from."""
 
     async def know_streams(self, ids: Mapping[str, str]) -> None:
-        """Store topic ids, replacing earlier ones."""
+        """Store topic ids; a topic with another one than before loses its positions, which were in other records."""
 
     async def outbox(self, lane: str, limit: int) -> list[OutboxRow]:
         """Return the oldest waiting rows."""

@@ -207,6 +207,10 @@ class MemoryStorage:
         return dict(self.tables.streams)
 
     async def know_streams(self, ids: Mapping[str, str]) -> None:
+        known = self.tables.streams
+        anew = {name for name, each in ids.items() if known.get(name, each) != each}
+        for partition in [each for each in self.tables.positions if each.topic in anew]:
+            del self.tables.positions[partition]
         self.tables.streams.update(ids)
 
     async def outbox(self, lane: str, limit: int) -> list[OutboxRow]:

@@ -156,7 +156,8 @@ class PostgresTransaction:
 
 
 class _Stateless(asyncpg.Connection):
-    """A connection that is handed on as it is: we set nothing, listen to nothing, lock only inside transactions.
+    """A connection that is handed on as it is: we set nothing and listen to nothing; a lock that outlives its
+    transaction (a rotation's) is undone by who took it.
 
     Without this the driver sends four statements behind every transaction to undo what nobody did.
     """

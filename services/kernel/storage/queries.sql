@@ -21,7 +21,12 @@ WHERE progress.topic = p.topic AND progress.partition = p.partition
 SELECT topic, topic_id FROM stream
 
 -- name: know_streams
-INSERT INTO stream (topic, topic_id) SELECT * FROM unnest($1::text[], $2::text[])
+WITH told AS (SELECT * FROM unnest($1::text[], $2::text[]) AS t (topic, topic_id)),
+forgotten AS (
+    DELETE FROM progress USING told JOIN stream USING (topic)
+    WHERE progress.topic = told.topic AND stream.topic_id <> told.topic_id
+)
+INSERT INTO stream (topic, topic_id) SELECT * FROM told
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id
 
 -- name: suppressed

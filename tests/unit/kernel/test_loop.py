@@ -287,6 +287,23 @@ async def test_a_recreated_topic_is_refused(world: World) -> None:
     assert await refused(world) == "topic-recreated"
 
 
+async def test_a_recreated_topic_is_read_from_its_beginning_on_the_operators_word(world: World) -> None:
+    lane = TopicPartition("words", lane_of(ANNA, 12))
+    world.start()
+    for word in ("one", "two"):
+        world.broker.append(said(ANNA, ORDER, word))
+    await world.settle(2)
+    await world.stop()
+    world.broker.ids["words"] = "another"
+    world.broker.logs[lane].records.clear()
+    world.broker.groups.clear()
+    world.broker.append(said(ANNA, ORDER, "three"))
+    world.start(restored=True)
+    await world.settle(3)
+    assert world.heard()[ORDER] == ("one", "two", "three")
+    assert world.storage.tables.positions[lane] == 1
+
+
 async def test_a_recreated_partner_topic_is_read_from_its_beginning(world: World) -> None:
     """Its old position would skip what the partner says now, or ask for what never was; others must go on."""
     lane = TopicPartition("words", lane_of(ANNA, 12))
