@@ -152,4 +152,9 @@ async def _alone(pool: Any, category: Category) -> AsyncIterator[Any]:
         try:
             yield connection
         finally:
-            await connection.execute("SELECT pg_advisory_unlock($1, hashtext($2))", _LOCK + 1, category)
+            try:
+                await connection.execute("SELECT pg_advisory_unlock($1, hashtext($2))", _LOCK + 1, category)
+            except BaseException:
+                # The lock is the session's: back in the pool it would keep every other instance from rotating.
+                connection.terminate()
+                raise
