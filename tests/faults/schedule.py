@@ -46,7 +46,7 @@ def drawn(seed: int, rounds: int) -> list[Round]:
 
 def _round(chance: random.Random) -> Round:
     def some(of: tuple[str, ...], most: int) -> tuple[str, ...]:
-        return tuple(sorted(chance.sample(of, chance.randint(0, most))))
+        return tuple(sorted(chance.sample(of, chance.randint(0, min(most, len(of))))))
 
     # What is killed can be neither slow nor frozen.
     killed = tuple(sorted(chance.sample(PROCESSES, chance.randint(1, 3))))
