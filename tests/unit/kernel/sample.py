@@ -148,7 +148,7 @@ class World:
 
     async def joined(self) -> None:
         """Wait until every instance works on its lanes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not all(loop.ready for loop, _ in self.loops):
                 await asyncio.sleep(0.01)
 

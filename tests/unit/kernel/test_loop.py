@@ -113,7 +113,7 @@ async def test_redrive_folds_what_was_parked_in_order(world: World, monkeypatch:
     )
     first = world.storage.tables.letters[str(lane_of(ANNA, 12))][0]
     world.storage.tables.redrives.add(first.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(world.heard().get(ORDER, ())) < 3:
             await asyncio.sleep(0.01)
     assert world.heard()[ORDER] == ("mended", "two", "three")
@@ -135,7 +135,7 @@ async def test_what_the_database_refuses_is_found_and_set_aside(world: World) ->
 async def test_a_due_timer_is_folded_like_a_record(world: World) -> None:
     world.start()
     world.broker.append(said(ANNA, ORDER, "later"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while world.echoed(ORDER) != ["later", "rang"]:
             await asyncio.sleep(0.01)
     assert world.storage.tables.endings["(timers)", CONSUMED] == 1
@@ -274,7 +274,7 @@ async def test_a_broker_that_goes_away_delays_and_loses_nothing(world: World) ->
 async def refused(world: World) -> str:
     _, task = world.loops.pop()
     with pytest.raises(ConfigurationError) as refusal:
-        await asyncio.wait_for(task, timeout=5)
+        await asyncio.wait_for(task, timeout=30)
     return refusal.value.code
 
 

@@ -45,7 +45,7 @@ async def test_rows_that_another_process_leaves_in_a_lane_are_published_by_its_o
     await world.joined()
     async with world.storage.transaction(LANE) as tx:
         await tx.append([OutboxRow("shipments", "a" * 32, b"{}", (), "a" * 32, None, ())])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not world.broker.records("shipments"):
             await asyncio.sleep(0.01)
     await world.stop()
