@@ -8,8 +8,8 @@ from services.kernel.broker.interface import Broker, TopicPartition
 from services.kernel.errors import RetryableError
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log
+from services.kernel.worker.level import POLL_SECONDS, Level
 
-POLL_SECONDS = 0.2
 PARTITIONS = tuple(
     TopicPartition(topic.name, number) for topic in (HOLDS, COMMANDS) for number in range(topic.partitions)
 )
@@ -17,25 +17,20 @@ _log = log.get("readiness")
 
 
 class Replay:
-    """A part of the keyring's process: ready once holds and commands are read to where they ended at start.
-
-    Whoever reads them does not matter: with several instances, each waits for all lanes.
-    """
+    """A part of the keyring's process: ready once holds and commands are read to where they ended at start."""
 
     def __init__(self, broker: Broker, storage: Storage) -> None:
-        self._broker = broker
-        self._storage = storage
-        self._missing: dict[TopicPartition, int] | None = None
+        self._level = Level(broker, storage, PARTITIONS)
         self._task: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether nothing said before this process started is unknown to it."""
-        return self._missing is not None and not self._missing
+        return self._level.reached
 
     async def start(self) -> None:
         """Note where the topics end now; raises `BrokerUnavailable`."""
-        self._missing = {each: end for each, end in (await self._broker.ends(PARTITIONS)).items() if end > 0}
+        await self._level.mark()
         self._task = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -46,18 +41,10 @@ class Replay:
                 await self._task
 
     async def _watch(self) -> None:
-        while self._missing:
+        while not self._level.reached:
             try:
-                await self._look()
+                await self._level.look()
             except RetryableError as error:
                 _log.info("progress unknown", code=error.code)
             await asyncio.sleep(POLL_SECONDS)
         _log.info("holds and commands replayed")
-
-    async def _look(self) -> None:
-        missing = self._missing or {}
-        for lane in {str(each.partition) for each in missing}:
-            mine = [each for each in missing if str(each.partition) == lane]
-            for partition, position in (await self._storage.positions(lane, mine)).items():
-                if position >= missing[partition]:
-                    del missing[partition]

@@ -34,10 +34,10 @@ async def test_nobody_is_served_before_holds_and_commands_are_replayed() -> None
     broker.append(Message(HOLDS.name, b"k", b"{}", (), 5))
     for partition, end in ends.items():
         await storage.begin(str(partition.partition), {partition: end - 1})
-        await replay._look()
+        await replay._level.look()
         assert not replay.ready, partition
         await storage.begin(str(partition.partition), {partition: end}, force=True)
-        await replay._look()
+        await replay._level.look()
     async with asyncio.timeout(20):
         while not replay.ready:
             await asyncio.sleep(0.01)

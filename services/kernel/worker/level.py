@@ -1,4 +1,4 @@
-"""Whether a worker has read what was written before: what another one waits for after a restore."""
+"""Whether a worker has read what was written before: what another one, or a restored keyring, waits for."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,7 +12,10 @@ POLLS = 10
 
 
 class Level:
-    """Call it again while it raises `RetryableError("behind")`; whoever owns the lanes, their positions count."""
+    """Whoever owns the lanes, their positions count: with several instances each waits for all of them.
+
+    Call it again while it raises `RetryableError("behind")`, or `mark` once and `look` until it is `reached`.
+    """
 
     def __init__(self, broker: Broker, storage: Storage, partitions: Iterable[TopicPartition]) -> None:
         self._broker = broker
@@ -20,20 +23,31 @@ class Level:
         self._partitions = tuple(partitions)
         self._missing: dict[TopicPartition, int] | None = None
 
+    @property
+    def reached(self) -> bool:
+        """Whether everything is read that was there when it was marked."""
+        return self._missing is not None and not self._missing
+
     async def __call__(self) -> None:
         """Return once everything is read that was there at the first call; raise for what may pass."""
         if self._missing is None:
-            self._missing = {
-                each: end for each, end in (await self._broker.ends(self._partitions)).items() if end
-            }
+            await self.mark()
         for _ in range(POLLS):
-            await self._look(self._missing)
-            if not self._missing:
+            await self.look()
+            if self.reached:
                 return
             await asyncio.sleep(POLL_SECONDS)
         raise RetryableError("behind")
 
-    async def _look(self, missing: dict[TopicPartition, int]) -> None:
+    async def mark(self) -> None:
+        """Note where the partitions end now; raises `BrokerUnavailable`."""
+        self._missing = {
+            each: end for each, end in (await self._broker.ends(self._partitions)).items() if end > 0
+        }
+
+    async def look(self) -> None:
+        """Strike out what was read since; raises `StoreUnavailable`."""
+        missing = self._missing or {}
         for lane in {str(each.partition) for each in missing}:
             mine = [each for each in missing if str(each.partition) == lane]
             for partition, position in (await self._storage.positions(lane, mine)).items():

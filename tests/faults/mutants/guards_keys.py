@@ -380,7 +380,7 @@ DOOR_OF_KEYS = (
         "not-ready-before-the-replay",
         "A restored keyring hands out keys that were destroyed since its copy was made.",
         "services/keyring/readiness.py",
-        "return self._missing is not None and not self._missing",
+        "return self._level.reached",
         "return True",
         (
             "tests/unit/test_keyring_readiness.py::test_nobody_is_served_before_holds_and_commands_are_replayed",
