@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -34,6 +35,13 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     if not task.done():
         raise TimeoutError
     return task.result()
+
+
+async def hang_up(client: Any) -> None:
+    """Stop a consumer or producer that nobody uses any more; one that does not end in time is left to itself."""
+    if client is not None:
+        with suppress(errors.KafkaError, OSError, TimeoutError):
+            await within(REQUEST_SECONDS, client.stop())
 
 
 def _forget(task: "asyncio.Future[Any]") -> None:

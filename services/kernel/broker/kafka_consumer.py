@@ -8,7 +8,7 @@ from typing import Any
 import aiokafka
 from aiokafka import errors
 
-from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, within
+from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, hang_up, within
 from services.kernel.broker.interface import Listener, Record, TopicPartition
 from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
@@ -55,9 +55,7 @@ class KafkaConsumer:
 
     async def stop(self) -> None:
         consumer, self._joined = self._joined, None
-        if consumer is not None:
-            with suppress(errors.KafkaError, OSError, TimeoutError):
-                await within(REQUEST_SECONDS, consumer.stop())
+        await hang_up(consumer)
 
     async def fetch(self, timeout_seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
         try:

@@ -3,14 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import aiokafka
 from aiokafka import errors
 from aiokafka.structs import OffsetAndMetadata
 
-from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, within
+from services.kernel.broker.driver import REBALANCE_SECONDS, available, hang_up, within
 from services.kernel.broker.interface import Message, TopicPartition
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import BrokerUnavailable
@@ -58,9 +57,7 @@ class KafkaOutbox:
 
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(errors.KafkaError, OSError, TimeoutError):
-                await within(REQUEST_SECONDS, producer.stop())
+        await hang_up(producer)
 
 
 class KafkaProducer:
@@ -93,9 +90,7 @@ class KafkaProducer:
 
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(errors.KafkaError, OSError, TimeoutError):
-                await within(REQUEST_SECONDS, producer.stop())
+        await hang_up(producer)
 
 
 async def _send(producer: Any, messages: Sequence[Message]) -> None:

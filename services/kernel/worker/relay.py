@@ -94,7 +94,7 @@ class Relay:
 
         Workers of ours take a repeat for one. A partner who reads of a parcel twice sends two.
         """
-        if not self._restored or partition_for(row) is not None:
+        if partition_for(row) is not None:
             return False
         if row.topic not in self._told:
             self._told[row.topic] = await self._broker.event_ids(row.topic)
