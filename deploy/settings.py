@@ -113,6 +113,9 @@ PROCESSES = (
     WorkerProcess("erasure", "services.erasure", secrets=("signing_key",)),
     WorkerProcess("orders", "services.orders"),
     WorkerProcess("carriers", "services.dispatch"),
+    WorkerProcess("clickstream", "services.clickstream"),
+    WorkerProcess("recommendations", "services.recommendations"),
+    WorkerProcess("insights", "services.insights", stage=2, serves_http=True),
     WorkerProcess("gateway", "services.gateway", stage=2, serves_http=True),
 )  # fmt: skip
 """Every worker, in the order of starting; stopped by descending stage, so that nothing new comes in first."""

@@ -71,6 +71,14 @@ class Clear:
         return handler(schema) | {"x-privacy": {"clear": self.why}}
 
 
+@dataclass(frozen=True, slots=True)
+class Anonymous(Clear):
+    """Classifies text that people typed, in a record that says nothing of who; the reason says what guards it.
+
+    Such a text may hold anything: it is of bounded length, and nothing that identifies stands beside it.
+    """
+
+
 class UnclassifiedField(TypeError):
     """A field of a contract is neither personal nor clear, or is not what its classification needs."""
 
@@ -110,11 +118,14 @@ def check_contract(model: type[BaseModel], contract: type[BaseModel], personal: 
     _check_strict(model)
     for name, field in model.model_fields.items():
         where = f"{model.__name__}.{name}"
-        if isinstance(classification_of(model, name, field), Personal):
+        classified = classification_of(model, name, field)
+        if isinstance(classified, Personal):
             _check_type(where, sealed_type(field.annotation), personal)
             continue
         for kind, marks in leaves(field.annotation, tuple(field.metadata)):
-            if kind is str:
+            if kind is str and isinstance(classified, Anonymous):
+                _check_text(where, marks)
+            elif kind is str:
                 _check_form(where, marks, _PERSON)
             else:
                 _check_type(where, kind, contract)
@@ -127,9 +138,7 @@ def check_personal_data(model: type[BaseModel], personal: type[BaseModel]) -> No
         where = f"{model.__name__}.{name}"
         for kind, marks in leaves(field.annotation, tuple(field.metadata)):
             if kind is str:
-                _check_form(where, marks, _UNSTORABLE)
-                if not any(getattr(mark, "max_length", None) for mark in marks):
-                    raise UnclassifiedField(f"{where}: a text of no greatest length")
+                _check_text(where, marks)
             else:
                 _check_type(where, kind, personal)
 
@@ -171,6 +180,13 @@ def _check_type(where: str, kind: Any, base: type[BaseModel]) -> None:
         raise UnclassifiedField(
             f"{where}: only {base.__name__}, enumerations, numbers and moments are declared"
         )
+
+
+def _check_text(where: str, marks: tuple[Any, ...]) -> None:
+    """Refuse a text that nothing could store, or of no greatest length."""
+    _check_form(where, marks, _UNSTORABLE)
+    if not any(getattr(mark, "max_length", None) for mark in marks):
+        raise UnclassifiedField(f"{where}: a text of no greatest length")
 
 
 def _check_form(where: str, marks: tuple[Any, ...], never: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from schemas.classification import (
+    Anonymous,
     Category,
     Clear,
     Personal,
@@ -31,6 +32,7 @@ from schemas.sealed import SEALED_BYTES, Sealed
 
 __all__ = (
     "SEALED_BYTES",
+    "Anonymous",
     "Category",
     "Clear",
     "Contract",

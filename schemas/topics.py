@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from schemas.clicks import CellsSeen
 from schemas.deliveries import CopyForgotten, ParcelTracked
 from schemas.erasure import (
     CertificateIssued,
@@ -27,11 +28,15 @@ from schemas.orders import OrderCancelled, OrderPaid, OrderPlaced
 from schemas.partners import CopyErased, CopyRevoked, ParcelOffered, ParcelReported
 from schemas.privacy import Category, Event, Purpose
 from schemas.shipments import ShipmentCancelled, ShipmentClosed, ShipmentRequested
+from schemas.statistics import Counted, MassDropped, Recommended
 
 LANES = 12
 """Partitions of every subject-keyed topic, for ever: a subject's events and its erasure share a number."""
 FOREVER: timedelta | None = None
 WEEK = timedelta(days=7)
+MONTH = timedelta(days=30)
+CLICKS_LOG = timedelta(days=2)
+"""Longer than a day's window and its grace; the key of its tags dies sooner."""
 PARTNER_LOG = timedelta(hours=72)
 """How long a partner's topic keeps copies that do not die with our keys (D4)."""
 
@@ -47,6 +52,8 @@ class Topic:
     keep: timedelta | None = WEEK
     partitions: int = LANES
     subject_keyed: bool = True
+    hourly_time: bool = False
+    """True: a record's timestamp is the hour that its writer says, not when the broker appended it."""
 
     @cached_property
     def by_type(self) -> Mapping[str, type[Event]]:
@@ -98,14 +105,51 @@ CERTIFICATES = _topic(
     keep=FOREVER,
 )
 
-TOPICS = (ORDERS, SHIPMENTS, DELIVERIES, HOLDS, REQUESTS, COMMANDS, RECEIPTS, CERTIFICATES)
+CLICKS = _topic(
+    "clicks", CellsSeen, writers={"gateway"}, readers={"clickstream"},
+    keep=CLICKS_LOG, subject_keyed=False, hourly_time=True,
+)  # fmt: skip
+STATISTICS = _topic(
+    "statistics", Counted, MassDropped, writers={"clickstream"}, readers={"recommendations", "insights"},
+    keep=MONTH, subject_keyed=False,
+)  # fmt: skip
+RECOMMENDATIONS = _topic(
+    "recommendations", Recommended, writers={"recommendations"}, readers={"insights"},
+    keep=MONTH, subject_keyed=False,
+)  # fmt: skip
+
+TOPICS = (
+    ORDERS,
+    SHIPMENTS,
+    DELIVERIES,
+    HOLDS,
+    REQUESTS,
+    COMMANDS,
+    RECEIPTS,
+    CERTIFICATES,
+    CLICKS,
+    STATISTICS,
+    RECOMMENDATIONS,
+)
 
 MINTS = {"gateway": frozenset({Category.TRANSACTION, Category.LOGISTICS, Category.ACCOUNTING})}
 """Whose new keys a principal may ask for; nobody who mints may open."""
 OPENS = {"carriers": {Category.LOGISTICS: Purpose.DELIVERY}}
 """Which categories a principal may open, and for which purpose (U1)."""
 
-WORKERS = ("keyring", "gateway", "orders", "carriers", "erasure")
+TAGS = frozenset({"gateway"})
+"""Who may have the key that tags are made under: the one key that is kept beyond a batch, for a day at most."""
+
+WORKERS = (
+    "keyring",
+    "gateway",
+    "orders",
+    "carriers",
+    "erasure",
+    "clickstream",
+    "recommendations",
+    "insights",
+)
 """Every principal that is a process of ours."""
 OPERATOR = "operator"
 """Reads every topic, for people with Kafka tools; what it reads is sealed."""

@@ -28,7 +28,8 @@ def events() -> tuple[type[Event], ...]:
 
 def submitted() -> tuple[type[Event], ...]:
     """Return the events that storefronts submit unsealed."""
-    return tuple(event for topic in written_by("gateway") if topic is not REQUESTS for event in topic.events)
+    about_people = [topic for topic in written_by("gateway") if topic.subject_keyed]
+    return tuple(event for topic in about_people if topic is not REQUESTS for event in topic.events)
 
 
 def wire_form(event: type[Event]) -> Json:

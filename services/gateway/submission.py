@@ -77,8 +77,9 @@ class Submission:
 
 
 def _forms() -> dict[str, Form]:
-    """Return the accepted forms by event type."""
-    taken = [topic for topic in topics.written_by("gateway") if topic is not topics.REQUESTS]
+    """Return the accepted forms by event type: what is about a person, but for the wish to be forgotten."""
+    about_people = [topic for topic in topics.written_by("gateway") if topic.subject_keyed]
+    taken = [topic for topic in about_people if topic is not topics.REQUESTS]
     return {event.type: Form(event, topic.name, _model(event)) for topic in taken for event in topic.events}
 
 

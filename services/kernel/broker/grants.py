@@ -30,7 +30,7 @@ def grants_for(topics: Iterable[Topic] = TOPICS, principals: Iterable[str] = PRI
     for topic in topics:
         wanted |= {Grant(each, "READ", "TOPIC", topic.name) for each in topic.readers}
         wanted |= {Grant(each, "WRITE", "TOPIC", topic.name) for each in topic.writers}
-        if not topic.subject_keyed:
+        if topic.name.startswith(PARTNER_PREFIX):
             # After a restore a worker looks up what it has told a partner already.
             wanted |= {Grant(each, "READ", "TOPIC", topic.name) for each in topic.writers & set(WORKERS)}
     return wanted
@@ -59,6 +59,8 @@ def own_grants(principal: str) -> set[Grant]:
 def config_of(topic: Topic) -> dict[str, str]:
     """Return a topic's settings: how long it keeps, and segments short enough that it does not keep much longer."""
     config = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
+    if topic.hourly_time:
+        config["message.timestamp.type"] = "CreateTime"
     if topic.keep is not None:
         segment = topic.keep / 10 if topic.subject_keyed else timedelta(hours=1)
         config |= {"retention.ms": _milliseconds(topic.keep), "segment.ms": _milliseconds(segment)}

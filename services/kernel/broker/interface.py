@@ -28,13 +28,17 @@ class Record(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A record to be produced; `partition` None leaves the choice to the key (murmur2, as Java's)."""
+    """A record to be produced; `partition` None leaves the choice to the key (murmur2, as Java's).
+
+    `timestamp_ms` counts where the topic leaves it to the writer; None: the moment of sending.
+    """
 
     topic: str
     key: bytes
     value: bytes | None
     headers: Headers
     partition: int | None = None
+    timestamp_ms: int | None = None
 
 
 class Listener(Protocol):

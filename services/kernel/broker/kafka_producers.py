@@ -101,7 +101,10 @@ async def _send(producer: Any, messages: Sequence[Message]) -> None:
         for message in group:
             while (
                 batch.append(
-                    key=message.key, value=message.value, timestamp=None, headers=list(message.headers)
+                    key=message.key,
+                    value=message.value,
+                    timestamp=message.timestamp_ms,
+                    headers=list(message.headers),
                 )
                 is None
             ):
