@@ -77,9 +77,12 @@ def principals() -> tuple[str, ...]:
 
 
 def picture() -> str:
-    """Return the flow of topics between principals as a Mermaid flow chart; dotted is HTTP to the keyring."""
+    """Return the flow of topics between principals as a Mermaid flow chart; dotted is HTTP to the keyring.
+
+    A worker's own memory is no flow, and not drawn.
+    """
     chart = ["flowchart LR", "    storefronts([storefronts]) -->|HTTP| gateway"]
-    for topic in ALL_TOPICS:
+    for topic in (topic for topic in ALL_TOPICS if not topic.compacted):
         for writer in _in_order(topic.writers):
             chart += [
                 f"    {_node(writer)} -->|{topic.name}| {_node(reader)}"
@@ -115,6 +118,7 @@ def _registry() -> dict[str, object]:
                 "writers": sorted(topic.writers),
                 "readers": sorted(topic.readers),
                 "keep_seconds": topic.keep.total_seconds() if topic.keep is not None else None,
+                "compacted": topic.compacted,
             }
             for topic in ALL_TOPICS
         },

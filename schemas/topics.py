@@ -54,6 +54,8 @@ class Topic:
     subject_keyed: bool = True
     hourly_time: bool = False
     """True: a record's timestamp is the hour that its writer says, not when the broker appended it."""
+    compacted: bool = False
+    """True: a worker's own memory; of each key the last record stays, however old, and one without a value ends it."""
 
     @cached_property
     def by_type(self) -> Mapping[str, type[Event]]:
@@ -117,6 +119,11 @@ RECOMMENDATIONS = _topic(
     "recommendations", Recommended, writers={"recommendations"}, readers={"insights"},
     keep=MONTH, subject_keyed=False,
 )  # fmt: skip
+RECOMMENDATIONS_ROWS = _topic(
+    "recommendations-rows-changelog", writers={"recommendations"}, readers={"recommendations"},
+    keep=FOREVER, subject_keyed=False, compacted=True,
+)  # fmt: skip
+"""What recommendations remembers: published numbers of 30 days. It has no events, and is nobody else's to read."""
 
 TOPICS = (
     ORDERS,
@@ -130,6 +137,7 @@ TOPICS = (
     CLICKS,
     STATISTICS,
     RECOMMENDATIONS,
+    RECOMMENDATIONS_ROWS,
 )
 
 MINTS = {"gateway": frozenset({Category.TRANSACTION, Category.LOGISTICS, Category.ACCOUNTING})}

@@ -58,7 +58,7 @@ def _channel_id(topic: Topic) -> str:
 
 def _channel(topic: Topic) -> Json:
     """Return one topic: whose name holds a partner's id has it as a parameter, and no name of its own to bind."""
-    binding: Json = {"partitions": topic.partitions, "topicConfiguration": _kept(topic.keep)}
+    binding: Json = {"partitions": topic.partitions, "topicConfiguration": _kept(topic)}
     channel: Json = {
         "address": topic.name,
         "description": _keyed(topic),
@@ -71,14 +71,23 @@ def _channel(topic: Topic) -> Json:
 
 
 def _keyed(topic: Topic) -> str:
+    if topic.compacted:
+        return "Keyed by a row of the worker's own memory; the last record of each key is kept."
     key = "the subject's id" if topic.subject_keyed else "the partner's reference of a parcel"
+    if is_of_shops(topic):
+        key = "the shop's name"
     kept = f"kept {topic.keep // timedelta(hours=1)} hours" if topic.keep is not None else "kept for ever"
     return f"Keyed by {key}; {kept}."
 
 
-def _kept(keep: timedelta | None) -> Json:
-    milliseconds = keep // timedelta(milliseconds=1) if keep is not None else -1
-    return {"cleanup.policy": ["delete"], "retention.ms": milliseconds}
+def is_of_shops(topic: Topic) -> bool:
+    """Whether records are about a whole shop: about nobody, of no partner."""
+    return not topic.subject_keyed and ANY_PARTNER not in topic.name
+
+
+def _kept(topic: Topic) -> Json:
+    milliseconds = topic.keep // timedelta(milliseconds=1) if topic.keep is not None else -1
+    return {"cleanup.policy": ["compact" if topic.compacted else "delete"], "retention.ms": milliseconds}
 
 
 def _operations(topic: Topic) -> list[tuple[str, Json]]:
@@ -115,7 +124,7 @@ def _message(event: type[Event]) -> Json:
         "contentType": "application/json",
         "headers": {"type": "object", "properties": own},
         "traits": [_ref("messageTraits", "envelope")],
-        "bindings": {"kafka": {"key": {"type": "string", "pattern": RANDOM_ID}, "bindingVersion": BINDING}},
+        "bindings": {"kafka": {"key": {"type": "string", "pattern": _key_form(event)}, "bindingVersion": BINDING}},
         "x-suppressible": event.suppressible,
     }
     if event.scope_field:
@@ -123,6 +132,11 @@ def _message(event: type[Event]) -> Json:
     if not event.valueless:
         message["payload"] = _ref("schemas", event.__name__)
     return message
+
+
+def _key_form(event: type[Event]) -> str:
+    about_shops = any(event in topic.events for topic in ALL_TOPICS if is_of_shops(topic))
+    return NAME_FORM if about_shops else RANDOM_ID
 
 
 def _envelope() -> Json:

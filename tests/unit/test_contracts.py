@@ -60,7 +60,7 @@ def test_every_topic_is_written_and_read_by_someone_known():
 
 def test_data_topics_keep_thirty_days_at_most_and_the_ledger_for_ever():
     """What cannot be taken back from a log ages out of it; the erasures themselves are never forgotten."""
-    forever = {topic.name for topic in ALL_TOPICS if topic.keep is None}
+    forever = {topic.name for topic in ALL_TOPICS if topic.keep is None and not topic.compacted}
     assert forever == {"holds", "erasure.commands", "certificates"}
     assert all(not event.personal_fields() for t in ALL_TOPICS if t.name in forever for event in t.events)
     assert all(topic.keep.days <= 30 for topic in ALL_TOPICS if topic.keep)
@@ -69,8 +69,15 @@ def test_data_topics_keep_thirty_days_at_most_and_the_ledger_for_ever():
 def test_subject_keyed_topics_share_the_number_of_lanes():
     """A subject's events and its erasure fall into lanes of one number."""
     assert all(topic.partitions == topics.LANES for topic in TOPICS)
-    apart = {"clicks", "statistics", "recommendations"}
+    apart = {"clicks", "statistics", "recommendations", "recommendations-rows-changelog"}
     assert {topic.name for topic in TOPICS if not topic.subject_keyed} == apart
+
+
+def test_a_compacted_topic_is_one_workers_own_memory():
+    """What no time takes out of a log is written and read by one worker, and is no event that others could want."""
+    for topic in (topic for topic in ALL_TOPICS if topic.compacted):
+        assert topic.writers == topic.readers and len(topic.writers) == 1
+        assert topic.events == () and not topic.subject_keyed and topic.name.startswith(min(topic.writers))
 
 
 def test_a_partner_has_two_topics_and_sees_neither_subject_nor_order():
@@ -103,11 +110,12 @@ def test_every_owner_hears_commands_and_answers():
 
 
 def test_the_picture_is_the_matrix():
-    """Each writer is drawn to each reader, over each topic, once."""
+    """Each writer is drawn to each reader, over each topic, once; what only one worker has is no flow."""
     drawn = re.findall(r"(\w+)(?:\(\[\w+\]\))? -->\|([\w.*]+)\| (\w+)", picture())
     expected = {
         (_drawn(writer), topic.name.replace("{partner}", "*"), _drawn(reader))
         for topic in ALL_TOPICS
+        if not topic.compacted
         for writer in topic.writers
         for reader in topic.readers
     } | {("storefronts", "HTTP", "gateway")}

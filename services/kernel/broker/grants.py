@@ -61,6 +61,9 @@ def config_of(topic: Topic) -> dict[str, str]:
     config = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
     if topic.hourly_time:
         config["message.timestamp.type"] = "CreateTime"
+    if topic.compacted:
+        # The newest segment is never compacted: a day bounds how long what was dropped stays in it.
+        config |= {"cleanup.policy": "compact", "segment.ms": _milliseconds(timedelta(days=1))}
     if topic.keep is not None:
         segment = topic.keep / 10 if topic.subject_keyed else timedelta(hours=1)
         config |= {"retention.ms": _milliseconds(topic.keep), "segment.ms": _milliseconds(segment)}
