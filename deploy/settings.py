@@ -92,6 +92,8 @@ class WorkerProcess:
     stage: int = 1
     """Lower ones are started first and stopped last."""
     serves_http: bool = False
+    runs_loop: bool = True
+    """Whether it runs the kernel's loop, and so keeps positions, endings and dead letters; false for a Faust application."""
     secrets: tuple[str, ...] = ()
     """Secret files beyond the passwords and the keyring token."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -114,7 +116,7 @@ PROCESSES = (
     WorkerProcess("orders", "services.orders"),
     WorkerProcess("carriers", "services.dispatch"),
     WorkerProcess("clickstream", "services.clickstream"),
-    WorkerProcess("recommendations", "services.recommendations"),
+    WorkerProcess("recommendations", "services.recommendations", runs_loop=False),
     WorkerProcess("insights", "services.insights", stage=2, serves_http=True),
     WorkerProcess("gateway", "services.gateway", stage=2, serves_http=True),
 )  # fmt: skip

@@ -40,7 +40,8 @@ class Sum:
 
 def sums(room: Room, records: Sequence[Record]) -> list[Sum]:
     """Return every worker's sum for each topic that it reads."""
-    return [found for process in PROCESSES for found in _of(process, room, records)]
+    reading = (each for each in PROCESSES if each.exists and each.runs_loop)
+    return [found for process in reading for found in _of(process, room, records)]
 
 
 def total(found: Iterable[Sum], ending: str) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.local import stack
 from deploy.local.stack import Stack
+from tests.fixtures.evidence import WORKERS
 from tests.fixtures.platform import temporary_state
 
 SETTINGS = {"orders": {"returns_window_days": "0"}}
@@ -14,9 +15,9 @@ SETTINGS = {"orders": {"returns_window_days": "0"}}
 
 @pytest.fixture(scope="module")
 def battered() -> Iterator[Stack]:
-    """A whole platform that only this module uses, and may ill-treat."""
+    """A platform that only this module uses, and may ill-treat; nobody counts clicks on it."""
     with temporary_state() as state:
-        yield stack.start(state, settings=SETTINGS)
+        yield stack.start(state, only=WORKERS, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")

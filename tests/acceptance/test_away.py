@@ -65,7 +65,7 @@ class Scene:
 
     def repair(self) -> None:
         """Do what an operator does."""
-        platforms.start(self.stack.state, settings=SETTINGS)
+        platforms.start(self.stack.state, only=WORKERS, settings=SETTINGS)
 
     def set_aside(self) -> int:
         """Return how many dead letters there are, of all workers."""

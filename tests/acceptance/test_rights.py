@@ -116,7 +116,7 @@ async def test_no_role_reads_anothers_schema(scene: Scene, worker: str) -> None:
         for neighbour in neighbours:
             admin = scene.stack.admin_dsn(process.cluster, process.database)
             tables = await _tables(admin, neighbour.principal)
-            assert tables
+            assert tables or not neighbour.runs_loop
             read = [table for table in tables if await _reads(connection, neighbour.principal, table)]
             assert read == (tables if neighbour is process else [])
     finally:

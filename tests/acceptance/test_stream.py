@@ -107,7 +107,7 @@ class Storm:
         return platforms.attach(self._state)
 
     def repair(self) -> None:
-        platforms.start(self._state, settings=SETTINGS)
+        platforms.start(self._state, only=evidence.WORKERS, settings=SETTINGS)
 
     def kill(self, *instances: str) -> None:
         found = self.stack

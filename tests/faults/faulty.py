@@ -39,8 +39,8 @@ class Faulty:
         return platforms.attach(self.state)
 
     def open(self, only: Iterable[str] | None = None) -> "Faulty":
-        """Start the platform, or only these workers of it, let the shop in, sign the carriers."""
-        stack = platforms.start(self.state, only=only, settings=SETTINGS)
+        """Start the way of an order, or only these workers, let the shop in, sign the carriers."""
+        stack = platforms.start(self.state, only=only or WORKERS, settings=SETTINGS)
         self.shop = Shop.open(stack, self.folder)
         self.carriers = [
             Carrier.sign(stack, self.folder, "swift", fields=(*FIELDS, "email")).start(),
@@ -55,7 +55,7 @@ class Faulty:
 
     def repair(self, settings: Mapping[str, Mapping[str, str]] | None = None) -> Stack:
         """Do what an operator, or a supervisor, does: start what does not run."""
-        return platforms.start(self.state, settings={**SETTINGS, **(settings or {})})
+        return platforms.start(self.state, only=WORKERS, settings={**SETTINGS, **(settings or {})})
 
     def ready(self, instance: str) -> bool:
         """Return what a worker process says of itself."""
@@ -96,7 +96,7 @@ class Faulty:
 
 @contextmanager
 def faulty_platform(folder: Path, only: Iterable[str] | None = None) -> Iterator[Faulty]:
-    """A platform outside the checkout that ends with the block, however it ends; whole unless `only` names workers."""
+    """A platform outside the checkout that ends with the block, however it ends; `only` names fewer workers."""
     with temporary_state() as state:
         found = Faulty(state, folder).open(only)
         yield found

@@ -69,7 +69,7 @@ def test_a_second_platform_that_is_given_every_topic_forgets_the_same_people(
     with temporary_state() as state:
         second = platforms.start(state, only=(), settings=SETTINGS)
         write_again(second, entries)
-        second = platforms.start(state, settings=SETTINGS)
+        second = platforms.start(state, only=evidence.WORKERS, settings=SETTINGS)
         evidence.await_all_read(second, 150)
         evidence.await_all_read(second, 150)
         for person in town.living:

@@ -132,7 +132,9 @@ class Town:
 
     def restart(self, *, restored: bool = False) -> None:
         """Do what an operator does after putting a copy back."""
-        self.stack = platforms.start(self.stack.state, settings=SETTINGS, restored=restored)
+        self.stack = platforms.start(
+            self.stack.state, only=evidence.WORKERS, settings=SETTINGS, restored=restored
+        )
 
     def told_twice(self) -> dict[str, int]:
         """Return the events that stand more than once on the carrier's topic, and the orders with two labels."""
@@ -194,7 +196,7 @@ def _rows_left(stack: Stack, scopes: Mapping[str, set[str]]) -> Iterator[str]:
 def own_town(folder: Path) -> Iterator[Town]:
     """A town on a platform of its own, up to the time of the backup."""
     with temporary_state() as state:
-        found = Town(platforms.start(state, settings=SETTINGS), folder).open()
+        found = Town(platforms.start(state, only=evidence.WORKERS, settings=SETTINGS), folder).open()
         try:
             yield found
         finally:
