@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiokafka
@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from services.kernel.broker.assignor import LaneAssignor
-from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available
+from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, hang_up
 from services.kernel.broker.interface import TopicPartition
 from services.kernel.broker.kafka_consumer import KafkaConsumer, by_partition
 from services.kernel.broker.kafka_producers import KafkaOutbox, KafkaProducer
@@ -90,29 +90,30 @@ class KafkaBroker:
         return await asyncio.to_thread(self._topic_ids, list(topics))
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        reader = aiokafka.AIOKafkaConsumer(**self._common, isolation_level="read_committed")
-        try:
-            await available(reader.start())
-            return by_partition(
-                await available(reader.end_offsets([aiokafka.TopicPartition(*p) for p in partitions]))
-            )
-        finally:
-            await reader.stop()
+        async with self._reader() as reader:
+            asked = [aiokafka.TopicPartition(*partition) for partition in partitions]
+            return by_partition(await available(reader.end_offsets(asked)))
 
     async def event_ids(self, topic: str) -> frozenset[str]:
-        reader = aiokafka.AIOKafkaConsumer(
-            topic, **self._common, isolation_level="read_committed", auto_offset_reset="earliest"
-        )
-        try:
-            await available(reader.start())
+        async with self._reader(topic, auto_offset_reset="earliest") as reader:
             return await available(event_ids(reader))
-        finally:
-            await reader.stop()
 
     async def stop(self) -> None:
         if self._admin is not None:
             await self._admin.close()
             self._admin = None
+
+    @asynccontextmanager
+    async def _reader(self, *topics: str, **options: Any) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+        """A reader of committed records that is in no group."""
+        reader = aiokafka.AIOKafkaConsumer(
+            *topics, **self._common, isolation_level="read_committed", **options
+        )
+        try:
+            await available(reader.start())
+            yield reader
+        finally:
+            await hang_up(reader)
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
         if not topics:
