@@ -33,9 +33,15 @@ class Code(StrEnum):
     REQUEST_DIFFERS = "request-differs"
     REQUEST_UNKNOWN = "request-unknown"
     CERTIFICATE_PENDING = "certificate-pending"
+    SITE_UNKNOWN = "site-unknown"
+    ORIGIN_FOREIGN = "origin-foreign"
+    CHECKOUT_EVENT = "checkout-event"
+    CONTACT_EVENT = "contact-event"
+    ORDER_EVENT = "order-event"
     NOT_FOUND = "not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     KEYRING_UNAVAILABLE = "keyring-unavailable"
+    TAG_KEY_MISSING = "tag-key-missing"
     BROKER_UNAVAILABLE = "broker-unavailable"
     STORE_UNAVAILABLE = "store-unavailable"
     INTERNAL = "internal"
@@ -44,9 +50,11 @@ class Code(StrEnum):
 STATUS: dict[str, int] = {
     Code.TOKEN_WRONG: 401,
     Code.SUBJECT_FOREIGN: 403,
+    Code.ORIGIN_FOREIGN: 403,
     Code.NOT_FOUND: 404,
     Code.REQUEST_UNKNOWN: 404,
     Code.CERTIFICATE_PENDING: 404,
+    Code.SITE_UNKNOWN: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.BODY_SLOW: 408,
     Code.REQUEST_DIFFERS: 409,
@@ -58,6 +66,7 @@ STATUS: dict[str, int] = {
     Code.CONTENT_ENCODING: 415,
     Code.INTERNAL: 500,
     Code.KEYRING_UNAVAILABLE: 503,
+    Code.TAG_KEY_MISSING: 503,
     Code.BROKER_UNAVAILABLE: 503,
     Code.STORE_UNAVAILABLE: 503,
 }
@@ -81,9 +90,15 @@ MEANING: dict[Code, str] = {
     Code.REQUEST_DIFFERS: "The request id was used before, for something else.",
     Code.REQUEST_UNKNOWN: "This storefront made no such request.",
     Code.CERTIFICATE_PENDING: "The request is known, its certificate is not issued yet.",
+    Code.SITE_UNKNOWN: "No shop of this id has said what may be counted of its pages.",
+    Code.ORIGIN_FOREIGN: "The shop has no pages at this origin, or the request does not say its origin.",
+    Code.CHECKOUT_EVENT: "What belongs to a checkout is not taken as a click; nothing of it was kept.",
+    Code.CONTACT_EVENT: "What holds somebody's contact or account is not taken as a click; nothing of it was kept.",
+    Code.ORDER_EVENT: "What belongs to an order is not taken as a click; nothing of it was kept.",
     Code.NOT_FOUND: "No such resource.",
     Code.METHOD_NOT_ALLOWED: "The resource has no such method.",
     Code.KEYRING_UNAVAILABLE: "Keys cannot be had now; nothing of the body was taken. Repeat it, ids unchanged.",
+    Code.TAG_KEY_MISSING: "Visitors cannot be told apart now, so nothing is counted; nothing of the body was kept.",
     Code.BROKER_UNAVAILABLE: "Kafka did not confirm in time. Repeat the body, ids unchanged: repeats do no harm.",
     Code.STORE_UNAVAILABLE: "The gateway's database is away. Repeat the call, ids unchanged.",
     Code.INTERNAL: "A fault of the gateway; it is counted, and nothing of the body was logged.",
