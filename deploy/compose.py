@@ -9,7 +9,16 @@ from typing import Any
 from deploy.local.client_files import KEYS
 from deploy.local.jars import CHECKOUT, read_lock
 from deploy.local.layout import CLUSTERS
-from deploy.settings import KAFKA, POSTGRES, PROCESSES, Addresses, WorkerProcess, worker_environment
+from deploy.settings import (
+    KAFKA,
+    POSTGRES,
+    PROCESSES,
+    TOGETHER,
+    Addresses,
+    WorkerProcess,
+    worker_environment,
+)
+from schemas.clicks import CROWD
 from schemas.topics import OPERATOR
 
 COMPOSE = CHECKOUT / "docker-compose.yml"
@@ -19,7 +28,9 @@ HEADER = """\
 #
 # Checked with `docker-compose config` only: no engine has started it so far.
 #   docker compose up --scale orders=3
-# Workers publish no port of the host; `docker compose port gateway 8080` tells where the gateway is.
+# Workers publish no port of the host that another could have; `docker compose port gateway 8080` tells where the
+# gateway is, `docker compose port insights 8080` where the merchandiser's page is.
+#   LETHE_CROWD=20 LETHE_HOURLY='["search"]' docker compose up    what counts as a crowd, what is counted by the hour
 # Inside its networks traffic is not encrypted: this is for one machine.
 """
 PROPERTIES_HEADER = """\
@@ -28,12 +39,16 @@ PROPERTIES_HEADER = """\
 SECRETS_IN = "/run/lethe"
 """Where a container finds the secrets of its own principal."""
 KEKS_IN = "/keks"
+_CROWD = {"crowd": f"${{LETHE_CROWD:-{CROWD}}}", "hourly": "${LETHE_HOURLY:-[]}"}
+"""From the environment of whoever starts it, so that it is one number for all that must agree on it."""
 _MORE = {
     # The keyring hands out keys without TLS only where told that nobody else is on the network.
     "keyring": {"http_private_network": "true"},
     # The gateway publishes the keys that verify certificates.
     "gateway": {"certificate_keys": f"{SECRETS_IN}/{KEYS}"},
 }
+_DOORS = ("gateway", "insights")
+"""Whom people reach from the host."""
 HEALTH_PORT, HTTP_PORT = 8081, 8080
 KAFKA_AT, KEYRING_AT = "kafka:9092", f"http://keyring:{HTTP_PORT}"
 BY_HEALTH = (
@@ -176,7 +191,10 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         health_port=HEALTH_PORT,
         http=("0.0.0.0", HTTP_PORT) if process.serves_http else None,  # noqa: S104 - inside a container
         keks=KEKS_IN,
-        more=_MORE.get(process.principal),
+        more={
+            **_MORE.get(process.principal, {}),
+            **(_CROWD if process.principal in TOGETHER["clicks"] else {}),
+        },
     )  # fmt: skip
     # Its name among its kind is the container's own, which a restart keeps and `--scale` makes another.
     del environment["LETHE_INSTANCE"]
@@ -190,7 +208,7 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         "depends_on": _after(access="completed_successfully"),
         "healthcheck": _health("python", "-c", BY_HEALTH),
         "restart": "unless-stopped",
-        **({"ports": [f"127.0.0.1::{HTTP_PORT}"]} if process.principal == "gateway" else {}),
+        **({"ports": [f"127.0.0.1::{HTTP_PORT}"]} if process.principal in _DOORS else {}),
     }
 
 

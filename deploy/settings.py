@@ -4,7 +4,7 @@ The embedded platform and `docker-compose.yml` differ only in addresses, paths a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -93,10 +93,9 @@ class WorkerProcess:
     """Lower ones are started first and stopped last."""
     serves_http: bool = False
     runs_loop: bool = True
-    """Whether it runs the kernel's loop, and so keeps positions, endings and dead letters; false for a Faust application."""
+    """Whether it runs the kernel's loop, and so keeps positions, endings, dead letters; Faust does not."""
     secrets: tuple[str, ...] = ()
     """Secret files beyond the passwords and the keyring token."""
-    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -121,6 +120,8 @@ PROCESSES = (
     WorkerProcess("gateway", "services.gateway", stage=2, serves_http=True),
 )  # fmt: skip
 """Every worker, in the order of starting; stopped by descending stage, so that nothing new comes in first."""
+TOGETHER: Mapping[str, tuple[str, ...]] = {"clicks": ("gateway", "clickstream", "insights")}
+"""Names that stand for several workers where settings are given: a crowd must mean the same number to all of them."""
 LOCAL_SESSION_TIMEOUT_SECONDS = 8
 """How soon the partitions of a killed worker go to another one, on one machine."""
 

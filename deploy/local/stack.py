@@ -68,8 +68,12 @@ class Stack:
     @property
     def gateway_url(self) -> str:
         """Where the gateway serves; empty if it has never been started."""
-        port = self.identity.ports.get("gateway-1:http")
-        return f"http://{LOOPBACK}:{port}" if port else ""
+        return self._url("gateway-1")
+
+    @property
+    def insights_url(self) -> str:
+        """Where a shop's numbers and the merchandiser's page are; empty if it has never been started."""
+        return self._url("insights-1")
 
     @property
     def clusters(self) -> dict[str, Cluster]:
@@ -99,6 +103,10 @@ class Stack:
     def admin_dsn(self, cluster: str = "data", database: str = "lethe") -> str:
         """Return the super user's login to a database of a cluster (`data`, `keyring`); holds its password."""
         return self._dsn("admin", self.clusters[cluster].password, cluster, database)
+
+    def _url(self, instance: str) -> str:
+        port = self.identity.ports.get(f"{instance}:http")
+        return f"http://{LOOPBACK}:{port}" if port else ""
 
     def _dsn(self, role: str, password: str, cluster: str, database: str) -> str:
         return f"postgresql://{role}:{password}@{LOOPBACK}:{self.identity.ports[f'postgres-{cluster}']}/{database}"

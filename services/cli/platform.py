@@ -9,6 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from deploy.local import processes, stack, workers
 from deploy.local.lock import alone
+from deploy.settings import TOGETHER
 from services.cli import output
 from services.cli.exits import Ended, Exit
 from services.cli.options import DEFAULT_STATE, AsJson, DryRun, State
@@ -17,7 +18,9 @@ Workers = Annotated[list[str] | None, typer.Argument(help="Only these workers.",
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="WORKER.FIELD=VALUE", help="A worker's setting, kept; an empty value forgets it."
+        "--set",
+        metavar="WORKER.FIELD=VALUE",
+        help="A worker's setting, kept; an empty value forgets it. `clicks` means all who must agree on a crowd.",
     ),
 ]
 
@@ -58,6 +61,7 @@ def up(
         "state": str(started.state),
         "kafka": started.kafka,
         "gateway": started.gateway_url,
+        "insights": started.insights_url,
         "keyring": started.keyring_url,
         "processes": [asdict(each) for each in started.status()],
     }
@@ -66,6 +70,7 @@ def up(
         f"  Kafka    {started.kafka}",
     ]
     lines += [f"  gateway  {started.gateway_url}"] if started.gateway_url else []
+    lines += [f"  insights {started.insights_url}"] if started.insights_url else []
     output.answer(data, as_json, "\n".join(lines))
 
 
@@ -129,7 +134,8 @@ def _parse(settings: list[str]) -> dict[str, dict[str, str]]:
         worker, dot, field = name.partition(".")
         if not (equals and dot and worker and field):
             raise Ended(Exit.USAGE, f"--set wants WORKER.FIELD=VALUE, not {name}")
-        chosen.setdefault(workers.named(worker).principal, {})[field.lower()] = value
+        for principal in TOGETHER.get(worker) or (workers.named(worker).principal,):
+            chosen.setdefault(principal, {})[field.lower()] = value
     return chosen
 
 

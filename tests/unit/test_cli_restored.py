@@ -21,7 +21,9 @@ def test_up_hands_the_word_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s
 
     def start(*_: Any, restored: bool) -> SimpleNamespace:
         heard.append(restored)
-        return SimpleNamespace(state=tmp_path, kafka="", gateway_url="", keyring_url="", status=tuple)
+        return SimpleNamespace(
+            state=tmp_path, kafka="", gateway_url="", insights_url="", keyring_url="", status=tuple
+        )
 
     monkeypatch.setattr(platform.stack, "start", start)
     done = CliRunner().invoke(build(), ["up", "--state", str(tmp_path), *(["--restored"] if said else [])])
