@@ -26,8 +26,10 @@ TokenFile = Annotated[
 ]
 
 
-def rows_of(platform: Stack, sql: str, *arguments: object, undo: bool = False) -> list[dict[str, Any]]:
-    """Run one statement on the gateway's schema and return its rows; with `undo`, leave no trace."""
+def rows_of(
+    platform: Stack, sql: str, *arguments: object, undo: bool = False, process: str = "gateway"
+) -> list[dict[str, Any]]:
+    """Run one statement on the schema of a process and return its rows; with `undo`, leave no trace."""
 
     async def run() -> list[dict[str, Any]]:
         connection = await asyncpg.connect(platform.admin_dsn(), timeout=10)
@@ -44,7 +46,7 @@ def rows_of(platform: Stack, sql: str, *arguments: object, undo: bool = False) -
         return asyncio.run(run())
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         raise Ended(
-            Exit.UNAVAILABLE, "the gateway has never been started here; start it with: lethe up"
+            Exit.UNAVAILABLE, f"the {process} has never been started here; start it with: lethe up"
         ) from None
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise Ended(Exit.UNAVAILABLE, "the database cannot be reached", error=type(error).__name__) from None

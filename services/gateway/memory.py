@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from services.gateway.domain import Request
-from services.gateway.tokens import digest_of
 from services.kernel.errors import StoreRejected, StoreUnavailable
+from services.kernel.http.doorkeeper import digest_of
 from services.kernel.storage.interface import Transaction
 from services.kernel.storage.memory import MemoryStorage
 

@@ -14,8 +14,8 @@ from services.gateway.domain import Kept, Request, decide
 from services.gateway.memory import MemoryDesk, MemoryRequestStore
 from services.gateway.settings import Settings
 from services.gateway.store import PostgresDesk, RequestStore
-from services.gateway.tokens import digest_of
 from services.kernel.decision import Given
+from services.kernel.http.doorkeeper import digest_of
 from services.kernel.ids import random_id
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage

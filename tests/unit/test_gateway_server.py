@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from services.gateway.server import HttpServer
 from services.gateway.submission import BODY_BYTES
 from services.kernel.errors import ConfigurationError
+from services.kernel.http.server import HttpServer
 from services.kernel.telemetry import log
 from tests.unit.gateway_room import CANARY, TOKEN, Room, placed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from schemas.erasure import Destroy
-from services.gateway.server import HttpServer
+from services.kernel.http.server import HttpServer
 from services.kernel.ids import random_id
 from services.storefront import Lethe
 from tests.unit.gateway_room import BASKET, INVOICE, RECIPIENT, TOKEN, Room, headers_of

@@ -5,7 +5,7 @@ from tests.faults.mutants.mutant import Mutant
 BAD = "tests/unit/test_gateway_bad_input.py::"
 EVENTS = "tests/unit/test_gateway_events.py::"
 WISHES = "tests/unit/test_gateway_erasures.py::"
-TOKENS = "tests/unit/test_gateway_tokens.py::"
+TOKENS = "tests/unit/kernel/test_doorkeeper.py::"
 JSON = "tests/unit/test_strict_json.py::"
 CASE = BAD + "test_bad_input_is_refused_by_name_without_its_value"
 LOG = "tests/unit/test_telemetry_log.py::"
@@ -14,15 +14,15 @@ DOOR = (
     Mutant(
         "storefront-token",
         "A token that begins like another's is that storefront's.",
-        "services/gateway/tokens.py",
-        "return storefront if hmac.compare_digest(known, digest) else None",
-        "return storefront or None",
+        "services/kernel/http/doorkeeper.py",
+        "return owner if hmac.compare_digest(known, digest) else None",
+        "return owner or None",
         (TOKENS + "test_a_digest_that_only_begins_like_a_known_one_lets_nobody_in",),
     ),
     Mutant(
         "revoked-within-seconds",
         "A revoked token is good for as long as the gateway runs.",
-        "services/gateway/tokens.py",
+        "services/kernel/http/doorkeeper.py",
         "if age > STALE_SECONDS:",
         "if age == float('inf'):",
         (
