@@ -17,6 +17,7 @@ from services.kernel.broker.interface import TopicPartition
 from services.kernel.broker.kafka_consumer import KafkaConsumer, by_partition
 from services.kernel.broker.kafka_producers import KafkaOutbox, KafkaProducer
 from services.kernel.broker.kafka_reading import event_ids
+from services.kernel.errors import BrokerUnavailable
 from services.kernel.settings import WorkerSettings
 
 TRANSACTION_SECONDS = 10
@@ -138,17 +139,19 @@ class KafkaBroker:
 
     async def _position(self, group: str, lane: TopicPartition) -> int:
         """Return the committed outbox position, 0 when there is none."""
+        asked = aiokafka.TopicPartition(*lane)
         async with self._admin_lock:
             if self._admin is None:
                 admin = AIOKafkaAdminClient(**self._common)
                 await admin.start()
                 self._admin = admin
             try:
-                offsets = await self._admin.list_consumer_group_offsets(
-                    group, partitions=[aiokafka.TopicPartition(*lane)]
-                )
+                offsets = await self._admin.list_consumer_group_offsets(group, partitions=[asked])
             except BaseException:
                 broken, self._admin = self._admin, None
                 await broken.close()
                 raise
-        return max(0, int(offsets[aiokafka.TopicPartition(*lane)].offset))
+        if asked not in offsets:
+            # A broker that has just come back refuses for a whole group; the driver passes that on as no answer.
+            raise BrokerUnavailable("group-unknown-yet")
+        return max(0, int(offsets[asked].offset))

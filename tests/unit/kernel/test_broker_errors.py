@@ -2,14 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+import aiokafka
 import pytest
 from aiokafka import errors
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import OffsetAndMetadata
 
+from services.kernel.broker import kafka
 from services.kernel.broker.driver import available, within
+from services.kernel.broker.interface import TopicPartition
+from services.kernel.broker.kafka import KafkaBroker
 from services.kernel.errors import BrokerUnavailable, LaneLost
+from services.kernel.settings import WorkerSettings
+from tests.fixtures.database import settings_at
 
 
 async def _fail(error: Exception) -> None:
@@ -113,3 +121,33 @@ async def test_a_connection_that_has_closed_under_uvloop_is_a_broken_connection(
     with pytest.raises(errors.KafkaConnectionError):
         send(broken)
     assert not broken.connected()
+
+
+class Coordinator:
+    """An admin client whose broker answers for one group: with a position, or, just back, with nothing."""
+
+    def __init__(self, offsets: list[dict[Any, OffsetAndMetadata]]) -> None:
+        self._offsets = offsets
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def list_consumer_group_offsets(self, _: str, **__: Any) -> dict[Any, OffsetAndMetadata]:
+        return self._offsets.pop(0)
+
+
+async def test_a_group_that_the_broker_does_not_know_yet_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not taken for one that has published nothing, whose rows would be published again; nor for a bug."""
+    lane = TopicPartition("words", 3)
+    known = {aiokafka.TopicPartition(*lane): OffsetAndMetadata(7, "")}
+    none_yet = {aiokafka.TopicPartition(*lane): OffsetAndMetadata(-1, "")}
+    answers = Coordinator([{}, known, none_yet])
+    monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: answers)
+    broker = KafkaBroker(settings_at("postgresql://sample:-@127.0.0.1:1/lethe", WorkerSettings))
+    with pytest.raises(BrokerUnavailable, match="group-unknown-yet"):
+        await broker._position("sample.outbox", lane)
+    assert await broker._position("sample.outbox", lane) == 7
+    assert await broker._position("sample.outbox", lane) == 0
