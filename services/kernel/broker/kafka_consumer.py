@@ -14,6 +14,8 @@ from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
 FETCH_RECORDS = 4_000
 """At most so many records come from one fetch."""
+UNSOUGHT_SECONDS = 0.05
+"""How often to look whether a lane knows its position by now."""
 REFETCH_SECONDS = 0.2
 """Enough for the driver to have again what it let go of."""
 MOST_ALONE = 500
@@ -44,9 +46,9 @@ class KafkaConsumer:
     async def start(self, listener: Listener) -> None:
         self._joined = self._make()
         if self._pattern:
-            self._joined.subscribe(pattern=self._pattern, listener=_Listener(listener))
+            self._joined.subscribe(pattern=self._pattern, listener=_Listener(listener, self._next))
         else:
-            self._joined.subscribe(topics=list(self._topics), listener=_Listener(listener))
+            self._joined.subscribe(topics=list(self._topics), listener=_Listener(listener, self._next))
         try:
             await available(within(REBALANCE_SECONDS, self._joined.start()))
         except BaseException:
@@ -64,10 +66,13 @@ class KafkaConsumer:
             )
         except errors.NoOffsetForPartitionError:
             # Assigned a moment ago, and the loop has not sought yet: nothing to fetch from.
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(UNSOUGHT_SECONDS)
             return {}
-        except errors.OffsetOutOfRangeError:
-            raise ConfigurationError("position-gone") from None
+        except errors.OffsetOutOfRangeError as error:
+            self._fetch_again()
+            self._refuse_what_is_gone(*error.args)
+            await asyncio.sleep(UNSOUGHT_SECONDS)
+            return {}
         except (errors.KafkaError, OSError, AssertionError) as error:
             self._fetch_again()
             raise BrokerUnavailable(type(error).__name__) from None
@@ -84,6 +89,16 @@ class KafkaConsumer:
         """Go back to where the last whole fetch ended: one that fails midway has lost what it had read by then."""
         for partition in self._ours(self._next):
             self.seek(TopicPartition(*partition), self._next[TopicPartition(*partition)])
+
+    def _refuse_what_is_gone(self, asked: Mapping[aiokafka.TopicPartition, int]) -> None:
+        """Raise for a position that was sought.
+
+        Until then the driver fetches by itself from where the group was: advisory, and it may be gone where the
+        database is ahead, or an operator has said that what expired is lost.
+        """
+        for (topic, number), offset in asked.items():
+            if self._next.get(TopicPartition(topic, number)) == offset:
+                raise ConfigurationError("position-gone", topic=topic, partition=number) from None
 
     async def _past_what_is_no_text(self) -> Mapping[TopicPartition, Sequence[Record]]:
         """Read record by record; the one that the driver cannot decode comes out without its contents.
@@ -169,15 +184,20 @@ def _records(fetched: Iterable[Any]) -> list[Record]:
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, sought: dict[TopicPartition, int]) -> None:
         self._listener = listener
+        self._sought = sought
 
     async def on_partitions_revoked(self, revoked: Iterable[aiokafka.TopicPartition]) -> None:
         if revoked:  # aiokafka also calls this before the very first assignment.
             await self._listener.revoked([TopicPartition(*partition) for partition in revoked])
 
     async def on_partitions_assigned(self, assigned: Iterable[aiokafka.TopicPartition]) -> None:
-        await self._listener.assigned([TopicPartition(*partition) for partition in assigned])
+        named = [TopicPartition(*partition) for partition in assigned]
+        for partition in named:
+            # From when it was ours before: others may have read on since.
+            self._sought.pop(partition, None)
+        await self._listener.assigned(named)
 
 
 def by_partition(offsets: Mapping[Any, int]) -> dict[TopicPartition, int]:

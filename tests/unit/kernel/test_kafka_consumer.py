@@ -11,7 +11,7 @@ from aiokafka.structs import ConsumerRecord
 from services.kernel.broker import kafka_consumer
 from services.kernel.broker.interface import Record, TopicPartition
 from services.kernel.broker.kafka_consumer import KafkaConsumer
-from services.kernel.errors import BrokerUnavailable, RejectedRecord
+from services.kernel.errors import BrokerUnavailable, ConfigurationError, RejectedRecord
 from services.kernel.worker.decode import Decoder
 from tests.unit.kernel.sample import WORDS, worker
 
@@ -26,7 +26,8 @@ class Driver:
         self._logs = logs
         self._at: dict[TopicPartition, int] = {}
 
-    def subscribe(self, **_: Any) -> None: ...
+    def subscribe(self, listener: aiokafka.ConsumerRebalanceListener, **_: Any) -> None:
+        self.listener = listener
 
     async def start(self) -> None: ...
 
@@ -65,14 +66,20 @@ class Nobody:
     async def revoked(self, partitions: object) -> None: ...
 
 
-async def everything(logs: dict[TopicPartition, list[Exception | None]]) -> list[Record]:
-    """Fetch until every log has been read to its end, as the loop does."""
+async def joined(logs: dict[TopicPartition, list[Exception | None]]) -> tuple[Driver, KafkaConsumer]:
+    """Return a member that was told to read every log from its beginning, and what it reads with."""
     driver = Driver(logs)
     consumer = KafkaConsumer(lambda: driver, ["words"], None)
     await consumer.start(Nobody())
-    read: list[Record] = []
     for partition in logs:
         consumer.seek(partition, 0)
+    return driver, consumer
+
+
+async def everything(logs: dict[TopicPartition, list[Exception | None]]) -> list[Record]:
+    """Fetch until every log has been read to its end, as the loop does."""
+    _, consumer = await joined(logs)
+    read: list[Record] = []
     for _ in range(50):
         try:
             for records in (await consumer.fetch(0)).values():
@@ -106,3 +113,29 @@ async def test_a_record_that_the_driver_cannot_decode_is_a_dead_letter(
     assert [(each.offset, each.value) for each in read] == [(0, None), (1, None), (2, b"v")]
     with pytest.raises(RejectedRecord, match="attribute-encoding"):
         Decoder(worker()).decode(read[0]._replace(topic=WORDS.name))
+
+
+def gone(offset: int) -> errors.OffsetOutOfRangeError:
+    return errors.OffsetOutOfRangeError({aiokafka.TopicPartition(*B): offset})
+
+
+async def test_a_position_that_was_sought_and_is_gone_is_refused_by_name() -> None:
+    _, consumer = await joined({B: [gone(0)]})
+    with pytest.raises(ConfigurationError, match="position-gone") as refusal:
+        await consumer.fetch(0)
+    assert refusal.value.fields == {"topic": "words", "partition": 1}
+
+
+async def test_where_the_group_was_may_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver begins there until it is told otherwise; only what the database says counts, and the operator."""
+    monkeypatch.setattr(kafka_consumer, "UNSOUGHT_SECONDS", 0)
+    read = await everything({A: [None] * 2, B: [None, gone(7), None]})
+    assert [(each.partition, each.offset) for each in read] == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+
+
+async def test_where_a_former_assignment_was_may_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_consumer, "UNSOUGHT_SECONDS", 0)
+    driver, consumer = await joined({B: [gone(0), None]})
+    await driver.listener.on_partitions_assigned([aiokafka.TopicPartition(*B)])
+    assert await consumer.fetch(0) == {}
+    assert [len(records) for records in (await consumer.fetch(0)).values()] == [2]
