@@ -99,7 +99,7 @@ def test_a_worker_is_away_for_longer_than_its_topic_keeps(wrecked: Faulty, lost:
     wrecked.shop.say(*(placed(*each, carrier) for each in later))
 
     refusal = _refusal(wrecked, "orders-1")
-    assert (refusal["code"], refusal["topic"]) == ("records-expired-unread", "orders")
+    assert (refusal["code"], refusal.get("topic")) == ("records-expired-unread", "orders")
     assert refusal["partition"] in range(12)
     assert _refusal(wrecked, "orders-1")["code"] == "records-expired-unread", (
         "it refuses as often as it is started"
@@ -120,7 +120,7 @@ def test_a_topic_is_recreated(wrecked: Faulty) -> None:
     wrecked.stack.stop_worker("orders", "gateway")
     _recreate(wrecked, "orders")
     refusal = _refusal(wrecked, "orders-1")
-    assert (refusal["code"], refusal["topic"]) == ("topic-recreated", "orders")
+    assert (refusal["code"], refusal.get("topic")) == ("topic-recreated", "orders")
     lethe(wrecked.state, "up", "--restored")
     after = [(new_id(), new_id()) for _ in range(12)]
     wrecked.shop.say(*(placed(*each, carrier) for each in after))
