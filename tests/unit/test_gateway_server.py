@@ -88,9 +88,19 @@ async def test_a_body_that_never_ends_is_given_up(served, monkeypatch) -> None:
     writer.close()
 
 
-async def test_many_large_bodies_take_turns(served, monkeypatch) -> None:
+class Turns(asyncio.Semaphore):
+    """One large body at a time; counts who has asked for a turn."""
+
+    asked = 0
+
+    async def acquire(self) -> bool:
+        self.asked += 1
+        return await super().acquire()
+
+
+async def test_many_large_bodies_take_turns(served) -> None:
     room, server = served
-    room.app._events._large = asyncio.Semaphore(1)
+    room.app._events._large = turns = Turns(1)
     go = asyncio.Event()
     send = room.producer.send
     waiting = 0
@@ -104,12 +114,16 @@ async def test_many_large_bodies_take_turns(served, monkeypatch) -> None:
 
     room.producer.send = wait_for_large_ones
     large = [placed() for _ in range(100)]
-    async with httpx.AsyncClient(base_url=url(server), headers=HEADERS) as http:
+    async with httpx.AsyncClient(base_url=url(server), headers=HEADERS, timeout=30) as http:
         asked = [asyncio.create_task(http.post("/v1/events", json=large)) for _ in range(3)]
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while not (turns.asked == 3 and waiting):
+                await asyncio.sleep(0.01)
+        # Small ones pass meanwhile, and give the others time to be where they must not be.
+        for _ in range(10):
+            assert (await http.post("/v1/events", json=placed())).status_code == 202
         assert waiting == 1
         go.set()
-        assert (await http.post("/v1/events", json=placed())).status_code == 202
         assert {answer.status_code for answer in await asyncio.gather(*asked)} == {202}
 
 
