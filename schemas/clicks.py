@@ -2,7 +2,9 @@
 
 A *cell* is what is counted: a transition from one route to another, a product, a search term. A *tag* tells apart
 the visitors of one cell in one window, and nothing else: it is made under a key that dies within a day, and the
-same visitor has another one in every cell.
+same visitor has another one in every cell. What a cell says is sealed until a crowd shares it: cells in clear follow
+from one another (whoever saw Y before X and X before Z is one visitor, where X is rare), and a rare search term is a
+name (`services/kernel/sealing/crowds.py`).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,8 +22,8 @@ LEAST_CROWD = 5
 """No setting makes a crowd smaller than this."""
 SEPARATOR = "\t"
 """Between the parts of a cell; no part can hold it."""
-MOST_CELLS = 5_000
-"""Most cells of one record."""
+MOST_CELLS = 2_000
+"""Most cells of one record: some 700 KB, below what a broker takes by default."""
 ENTRY = "(entry)"
 """Where a visitor comes from who came from outside the shop."""
 OTHER = "(other)"
@@ -70,15 +72,32 @@ Tag = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9_-]{12}$"),
     Clear("72 bits that are the same only for one visitor of one cell in one window"),
 ]
+CellId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$"),
+    Clear("tells cells of a window apart; without the tag key it says nothing of the text"),
+]
+Share = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$"),
+    Clear("a point of a polynomial; fewer than a crowd of them say nothing"),
+]
+CrowdSealedText = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{107,1400}$"),
+    Clear("the text, sealed and padded; the shares of a crowd open it, nothing else does"),
+]
 
 
 class Cell(Contract):
-    """One visitor's contribution to one number."""
+    """One visitor's contribution to one number, which says what it counts as soon as a crowd contributes to it."""
 
     kind: Annotated[Kind, Clear("an enumeration")]
     window: Window
-    cell: CellText
+    id: CellId
     tag: Tag
+    share: Share
+    sealed: CrowdSealedText
 
 
 class CellsSeen(Event):

@@ -38,7 +38,7 @@ class CrowdSealed:
     __slots__ = ("_coefficients", "id", "sealed")
 
     def __init__(self, key: TagKey, crowd: int, parts: Sequence[str], text: str) -> None:
-        """`parts` name the cell among all others: shop, kind, window, text. Raises `KeyringUnavailable` for a dead key."""
+        """`parts` name the cell among all others (shop, kind, window, text); a dead key raises `KeyringUnavailable`."""
         root = key.mac(_joined("crowd", str(crowd), *parts))
         stream = hashlib.shake_256(root).digest(NUMBER_BYTES * (crowd + 1))
         numbers = [stream[at : at + NUMBER_BYTES] for at in range(0, len(stream), NUMBER_BYTES)]
