@@ -126,14 +126,14 @@ def _steps(rows: Sequence[Mapping[str, str]]) -> list[_Step]:
 def _visits(said: Iterable[Sequence[_Step]], retail: Retail, searches: Sequence[str]) -> tuple[Visit, ...]:
     chance = random.Random(5)  # noqa: S311 - see above
     ordered = Counter(sku for each in retail.purchases for sku in {line.sku for line in each.lines})
-    products = ordered.most_common(MOST_PRODUCTS)
+    products = [sku for sku, _ in ordered.most_common(MOST_PRODUCTS)]
     found = (tuple(_views(steps, products, searches, chance)) for steps in said)
     return tuple(visit for visit in found if visit)
 
 
 def _views(
     steps: Sequence[_Step],
-    products: Sequence[tuple[str, int]],
+    products: Sequence[str],
     searches: Sequence[str],
     chance: random.Random,
 ) -> Iterator[View]:
@@ -149,13 +149,17 @@ def _views(
             yield view
         view = None
         if step.name == PRODUCT:
-            skus, weights = zip(*products, strict=True)
-            item = chance.choices(skus, weights)[0]
+            item = chance.choices(products, _weights(products))[0]
             view = View(f"/p/{item}", step.seconds, item=item)
         elif step.name == SEARCH:
-            term = chance.choices(searches, [1 / (rank + 1) for rank in range(len(searches))])[0]
+            term = chance.choices(searches, _weights(searches))[0]
             view = View("/search", step.seconds, term=term)
         elif step.name in PATHS:
             view = View(PATHS[step.name], step.seconds)
     if view is not None:
         yield view
+
+
+def _weights(ranked: Sequence[str]) -> list[float]:
+    """Return how often each is chosen: the second half as often as the first, the third a third as often."""
+    return [1 / rank for rank in range(1, len(ranked) + 1)]
