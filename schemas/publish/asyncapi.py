@@ -124,7 +124,9 @@ def _message(event: type[Event]) -> Json:
         "contentType": "application/json",
         "headers": {"type": "object", "properties": own},
         "traits": [_ref("messageTraits", "envelope")],
-        "bindings": {"kafka": {"key": {"type": "string", "pattern": _key_form(event)}, "bindingVersion": BINDING}},
+        "bindings": {
+            "kafka": {"key": {"type": "string", "pattern": _key_form(event)}, "bindingVersion": BINDING}
+        },
         "x-suppressible": event.suppressible,
     }
     if event.scope_field:

@@ -123,6 +123,24 @@ EVENTS_REFUSED = _counter("events_refused_total", "Events refused at the edge, b
 HTTP_REQUESTS = _counter("http_requests_total", "Requests answered, by route template.", "route", "status")
 HTTP_SECONDS = _histogram("http_seconds", "Time to answer a request, by route template.", "route")
 
+# --- the door for clicks ---
+# A page is one message of the snippet, or one event of another tool; waiting for a crowd comes after this.
+CLICKS_TAKEN = _counter("clicks_taken_total", "Pages that were read from browsers.", "storefront")
+# Also bots and those who refuse, of whom nothing is read; no storefront, which would be one more thing said of them.
+CLICKS_DROPPED = _counter("clicks_dropped_total", "Events of browsers that were not taken, by reason.", "reason")
+# The names are a closed list; what the fields held was never read.
+CLICKS_IDENTITY = _counter(
+    "clicks_identity_total", "Fields dropped because they say, or lead to, who somebody is.", "field"
+)
+
+# --- clicks ---
+# Pages, of all shops together; none of these numbers is one shop's.
+CLICKS_TAKEN = _counter("clicks_taken_total", "Pages that wait or waited for a crowd.")
+CLICKS_SENT = _counter("clicks_sent_total", "Pages whose cells Kafka has.")
+CLICKS_DROPPED = _counter("clicks_dropped_total", "Pages that were not counted, by reason.", "code")
+# What a killed gateway loses is what waits.
+CLICKS_WAITING = _gauge("clicks_waiting", "Pages that wait for a crowd, cells that wait for Kafka.", "where")
+
 # --- partners ---
 PARTNER_OFFERED = _counter("partner_offered_total", "Parcels offered to a partner.", "partner")
 PARTNER_REVOKED = _counter(
@@ -136,6 +154,10 @@ PARTNER_HELD = _gauge("partner_held", "Parcels held back because no partner may 
 # A partner's word that did not come in time: somebody has to call it.
 PARTNER_OVERDUE = _gauge("partner_overdue", "Revocations whose acknowledgement is overdue.", "partner")
 
+# --- statistics ---
+# As the database has it, whichever instance is asked: counted, repeated, late, implausible, unpublished.
+CELLS = _gauge("cells", "Cells of clicks that were read, by what became of each.", "reason")
+
 # --- erasure ---
 ERASURES = _counter("erasures_total", "Erasure requests by the state they reached.", "state")
 # `incomplete` names its missing owners here, too.
@@ -144,6 +166,10 @@ UNREADABLE_SECONDS = _histogram(
     "erasure_unreadable_seconds", "From verified to the end of the last lease.", buckets=_SLOW
 )
 CERTIFIED_SECONDS = _histogram("erasure_certified_seconds", "From verified to certified.", buckets=_SLOW)
+
+# --- lists made of published numbers ---
+# Only those that changed; one that is no more counts, too.
+LISTS_TOLD = _counter("lists_told_total", "Lists published, by what they are of.", "listing")
 
 # --- telemetry itself ---
 # Not 0 means that somebody tried to log what may not be logged.
