@@ -133,13 +133,24 @@ CLICKS_IDENTITY = _counter(
     "clicks_identity_total", "Fields dropped because they say, or lead to, who somebody is.", "field"
 )
 
-# --- clicks ---
+# --- pages of browsers, on their way into a crowd ---
 # Pages, of all shops together; none of these numbers is one shop's.
-CLICKS_TAKEN = _counter("clicks_taken_total", "Pages that wait or waited for a crowd.")
-CLICKS_SENT = _counter("clicks_sent_total", "Pages whose cells Kafka has.")
-CLICKS_DROPPED = _counter("clicks_dropped_total", "Pages that were not counted, by reason.", "code")
+PAGES_TAKEN = _counter("pages_taken_total", "Pages that wait or waited for a crowd.")
+PAGES_SENT = _counter("pages_sent_total", "Pages whose cells Kafka has.")
+PAGES_DROPPED = _counter("pages_dropped_total", "Pages that were not counted, by reason.", "code")
 # What a killed gateway loses is what waits.
-CLICKS_WAITING = _gauge("clicks_waiting", "Pages that wait for a crowd, cells that wait for Kafka.", "where")
+PAGES_WAITING = _gauge("pages_waiting", "Pages that wait for a crowd, cells that wait for Kafka.", "where")
+
+# --- insights ---
+
+# Refused by `Sec-GPC`, `DNT` or the shop's own switch: the shop-wide list was given instead.
+PERSONAL_REFUSED = _counter(
+    "recommendations_personal_refused_total", "Recommendations asked for by who refused personalisation."
+)
+# `wrong` and `limited` together are somebody who tries, or a person who mistypes.
+SIGN_INS = _counter("sign_ins_total", "Attempts to sign in at the merchandiser's page.", "ending")
+# What insights knew for 30 days and then removed.
+PUBLISHED_REMOVED = _counter("published_rows_removed_total", "Published counts and lists removed by age.")
 
 # --- partners ---
 PARTNER_OFFERED = _counter("partner_offered_total", "Parcels offered to a partner.", "partner")
