@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from services.gateway.body import LARGE_BYTES
 from services.gateway.submission import BODY_BYTES
 from services.kernel.errors import ConfigurationError
 from services.kernel.http.server import HttpServer
@@ -98,24 +99,25 @@ class Turns(asyncio.Semaphore):
         return await super().acquire()
 
 
-async def test_many_large_bodies_take_turns(served) -> None:
+async def test_many_large_bodies_take_turns(served, monkeypatch) -> None:
     room, server = served
     room.app._events._large = turns = Turns(1)
     go = asyncio.Event()
-    send = room.producer.send
+    take = room.app._events._intake.take
     waiting = 0
 
-    async def wait_for_large_ones(messages) -> None:
+    async def hold_large_ones(storefront, submissions, *more):
         nonlocal waiting
-        if len(messages) > 1:
+        if len(submissions) > 1:
             waiting += 1
             await go.wait()
-        await send(messages)
+        return await take(storefront, submissions, *more)
 
-    room.producer.send = wait_for_large_ones
-    large = [placed() for _ in range(100)]
+    monkeypatch.setattr(room.app._events._intake, "take", hold_large_ones)
+    large = json.dumps([placed() for _ in range(200)])
+    assert len(large) > LARGE_BYTES
     async with httpx.AsyncClient(base_url=url(server), headers=HEADERS, timeout=30) as http:
-        asked = [asyncio.create_task(http.post("/v1/events", json=large)) for _ in range(3)]
+        asked = [asyncio.create_task(http.post("/v1/events", content=large)) for _ in range(3)]
         async with asyncio.timeout(30):
             while not (turns.asked == 3 and waiting):
                 await asyncio.sleep(0.01)
