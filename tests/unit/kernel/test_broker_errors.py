@@ -137,7 +137,7 @@ class Coordinator:
         return self._offsets.pop(0)
 
 
-async def test_a_group_that_the_broker_does_not_know_yet_is_asked_for_again(
+async def test_a_group_that_is_not_known_yet_is_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not taken for one that has published nothing, whose rows would be published again; nor for a bug."""
