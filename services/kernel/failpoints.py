@@ -99,6 +99,24 @@ class Step(StrEnum):
     """The row of the old version says so."""
     EXPIRE = "expire"
     """Grounds end by their date and their keys with them, in one transaction."""
+    TAG_KEY = "tag-key"
+    """The tag key is read, or the next one made; afterwards only the answer is missing."""
+    TAG_KEY_END = "tag-key-end"
+    """A dead tag key goes, and its file with it."""
+
+    # The clickstream.
+    OVER = "over"
+    """Windows that are over are opened in every lane."""
+    CUT_OFF = "cut-off"
+    """The offset is noted at which a lane's windows end, with the reminder to close them."""
+    CLOSE = "close"
+    """What crowds opened is stored, with how far the lane is."""
+    SWEEP = "sweep"
+    """Tags of what is counted are deleted."""
+    ISSUE = "issue"
+    """Numbers of a window that all lanes have closed are stored as published."""
+    SUM = "sum"
+    """What was dropped of a day is stored as told."""
 
     # The gateway.
     KEYS = "keys"
@@ -109,6 +127,10 @@ class Step(StrEnum):
     """The row of an erasure request is stored."""
     ASK = "ask"
     """The erasure request goes to Kafka."""
+    TAGS = "tags"
+    """The keyring is asked for the tag key."""
+    CLICKS = "clicks"
+    """A shuffled crowd's cells go to Kafka."""
 
 
 class _Mark:

@@ -4,6 +4,7 @@ POST /v1/mint {storefront, keys: [{subject, category, scope}], subjects: [id]}
     → {keys: [{kid, key} | {refused}], subjects: ["active" | "erasing" | "erased" | "foreign"]}
 POST /v1/open {purpose, kids: [kid]}
     → {keys: [{kid, key, subject, category, scope} | {refused}], lease_seconds}
+POST /v1/tag-key {} → {number, key, dies_in_seconds}
 GET /v1/subjects/{id} · GET /v1/openings · GET /v1/keks · POST /v1/keks/rotations {category?} · GET
 /v1/keys.jwks
 
@@ -108,6 +109,7 @@ class Api:
             routes=[
                 Route("/v1/mint", self._answering(self._mint), methods=["POST"]),
                 Route("/v1/open", self._answering(self._open), methods=["POST"]),
+                Route("/v1/tag-key", self._answering(self._tag_key), methods=["POST"]),
                 Route("/v1/subjects/{id}", self._answering(self._subject)),
                 Route("/v1/openings", self._answering(self._openings)),
                 Route("/v1/keks", self._answering(self._keks)),
@@ -146,6 +148,18 @@ class Api:
             raise Problem(429, "too-fast")
         keys = await self.service.open(principal, body.purpose, categories, body.kids)
         return {"keys": [_opened(key) for key in keys], "lease_seconds": LEASE_SECONDS}
+
+    async def _tag_key(self, request: Request) -> Any:
+        if not rights.may_tag(self._principal(request)):
+            raise Problem(403, "no-right")
+        self._check_ready()
+        await _body(request, _Body)
+        key = await self.service.tag_key()
+        return {
+            "number": key.number,
+            "key": encoded(key.material),
+            "dies_in_seconds": key.dies_in_seconds,
+        }
 
     async def _subject(self, request: Request) -> Any:
         self._principal(request, rights.INSPECTS)

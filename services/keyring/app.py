@@ -22,6 +22,7 @@ from services.keyring.rights import Guests
 from services.keyring.server import HttpServer
 from services.keyring.service import KeyringService
 from services.keyring.settings import Settings
+from services.keyring.tag_key import TagKeyEnd
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 CONNECTIONS = 8
@@ -46,7 +47,7 @@ def parts(settings: Settings, broker: Broker, storage: PostgresStorage, signer: 
         ready=lambda: replay.ready and chores.ready,
         rotate=chores.rotate,
     )
-    return chores, replay, HttpServer(settings, api.app())
+    return TagKeyEnd(storage), chores, replay, HttpServer(settings, api.app())
 
 
 async def run(settings: WorkerSettings) -> None:

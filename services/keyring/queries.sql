@@ -174,3 +174,29 @@ SELECT kid FROM data_key WHERE kid = ANY ($1::text[]) AND wrapped IS NULL
 
 -- name: remove_keys_of
 DELETE FROM data_key WHERE subject = $1
+
+-- name: lock_tag_key
+-- Whoever asks waits for whoever makes or destroys: nobody is handed a key that another one has just replaced.
+LOCK TABLE tag_key IN ACCESS EXCLUSIVE MODE
+
+-- name: living_tag_key
+SELECT number, material, extract(epoch FROM dies_at - clock_timestamp())::float8 AS dies_in_seconds
+FROM tag_key WHERE dies_at > clock_timestamp()
+
+-- name: dead_tag_key
+SELECT EXISTS (SELECT FROM tag_key WHERE dies_at <= clock_timestamp())
+
+-- name: make_tag_key
+-- Made here, of 244 random bits of the system's, so that no statement, parameter or log of statements holds it. The
+-- lower half of the number is chance: a restored sequence repeats itself, and two keys under one number would make
+-- two visitors of one.
+INSERT INTO tag_key (number, material, dies_at)
+SELECT
+    nextval('tag_key_number') * 4294967296 + floor(random() * 4294967296)::bigint,
+    sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+    (date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 day') AT TIME ZONE 'UTC'
+RETURNING number, material, extract(epoch FROM dies_at - clock_timestamp())::float8 AS dies_in_seconds
+
+-- name: destroy_tag_key
+-- Not DELETE, which leaves the bytes in the file: a new file, and the old one has no length at the commit.
+TRUNCATE tag_key

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 
 from schemas.privacy import Category, Purpose
-from schemas.topics import MINTS, OPENS, OPERATOR
+from schemas.topics import MINTS, OPENS, OPERATOR, TAGS
 
 INSPECTS = frozenset({OPERATOR, "erasure"})
 """Who may ask how a subject stands and what was opened; neither gets a key."""
@@ -38,3 +38,8 @@ def may_open(principal: str, purpose: Purpose) -> frozenset[Category]:
     """Return the categories a principal may open for a purpose (U1)."""
     opens = OPENS.get(principal, {})
     return frozenset(category for category, allowed in opens.items() if allowed is purpose)
+
+
+def may_tag(principal: str) -> bool:
+    """Return whether a principal may have the tag key (C3)."""
+    return principal in TAGS

@@ -19,13 +19,14 @@ from services.keyring.kek import Keks
 from services.keyring.minting import NewKey, Orphaned, adopt, mint
 from services.keyring.opening import Denied, OpenKey, open_keys
 from services.keyring.store import SQL, subject_with_pairs
+from services.keyring.tag_key import LivingTagKey, living_tag_key
 
 ADOPTIONS = 5
 """Tries of a mint while holds make its subjects known first, as a replay after a restore does."""
 
 
 class KeyringService:
-    """Mint, open, and tell; on the keyring's own database."""
+    """Mint, open, hand out the tag key, and tell; on the keyring's own database."""
 
     def __init__(self, storage: PostgresStorage, keks: Keks) -> None:
         self._storage = storage
@@ -56,6 +57,12 @@ class KeyringService:
                 keys = await open_keys(connection, self._keks, principal, purpose, categories, kids)
         _count_openings(principal, purpose, keys)
         return keys
+
+    async def tag_key(self) -> LivingTagKey:
+        """Return the tag key of the day, made when first asked for."""
+        with step(Step.TAG_KEY):
+            async with self._transaction() as connection:
+                return await living_tag_key(connection)
 
     async def subject(self, name: str) -> Subject | None:
         """Return how a subject stands and what is held, None for one never seen."""

@@ -3,22 +3,40 @@
 Whatever it does not name is counted as `(other)` or not at all: a name that nobody wrote down can be a person's.
 """
 
+import re
+from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from schemas.clicks import OTHER
 from schemas.ids import NAME_FORM
+from services.gateway.clicks.routes import Routes
+from services.gateway.clicks.scrubbing import kind_found
 
 MOST_ROUTES = 500
 MOST_PRODUCTS = 100_000
 
-_NAME = r"[A-Za-z0-9._~-]{1,60}"
+_NAME = r"[\w.~+,:@-]{1,60}"
 _SEGMENT = rf"(?:{_NAME}|\{{[a-z_]{{1,30}}\}})"
-ROUTE_FORM = rf"^/(?:(?:{_SEGMENT}/){{0,9}}(?:{_SEGMENT}|\*))?$"
-"""`/`, `/help`, `/p/{item}`, `/blog/*`: a placeholder stands for one segment, a star at the end for any rest."""
+_ROUTE = rf"/(?:(?:{_SEGMENT}/){{0,9}}(?:{_SEGMENT}|\*))?"
+"""`/`, `/help`, `/p/{item}`, `/blog/*`, decoded: a placeholder stands for one segment, a star at the end for any rest.
+
+What stands in the place of `{item}` or `{category}` says the product of a page that does not say it otherwise.
+"""
 ORIGIN_FORM = r"^https?://[a-z0-9.-]{1,200}(?::[0-9]{1,5})?$"
 
-RouteTemplate = Annotated[str, StringConstraints(pattern=ROUTE_FORM, max_length=80)]
+ITEM_FORM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
+
+
+def _route(text: str) -> str:
+    # Not a pattern of pydantic's: its engine has no room for so many kinds of letters.
+    if not re.fullmatch(_ROUTE, text):
+        raise ValueError("not a template of a route")
+    return text
+
+
+RouteTemplate = Annotated[str, StringConstraints(max_length=80), AfterValidator(_route)]
 Origin = Annotated[str, StringConstraints(pattern=ORIGIN_FORM)]
 Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,30}$")]
 Value = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,30}$")]
@@ -87,6 +105,33 @@ class Site(BaseModel):
         if any(name in CHECKOUT for name in self.interactions):
             raise ValueError("nothing of a checkout is counted")
         return self
+
+    @cached_property
+    def known_routes(self) -> Routes:
+        """The routes, ready for look-ups."""
+        return Routes(self.routes, self.parameters, self.search_parameter)
+
+    @cached_property
+    def known_categories(self) -> frozenset[str]:
+        """Every category that an item may be of."""
+        return frozenset(self.categories.values())
+
+    def product(self, item: str, category: str) -> str:
+        """Return the name by which a product is counted: of an item or a category, as the shop chose; "" for none.
+
+        Where the shop gave no list of items, one that looks like an article's number is taken at its word, unless
+        it looks like a number that names somebody as well.
+        """
+        if not item and not category:
+            return ""
+        if self.products == "category":
+            named = self.categories.get(item) or category
+            return named if named in self.known_categories else OTHER
+        if not item:
+            return ""
+        if self.categories:
+            return item if item in self.categories else OTHER
+        return item if re.fullmatch(ITEM_FORM, item) and not kind_found(item.lower()) else OTHER
 
     def __repr__(self) -> str:
         return f"Site({self.storefront})"

@@ -9,6 +9,7 @@ from typing import Protocol
 from schemas.privacy import Purpose
 from services.kernel.sealing.keys import DataKey, KeyRef
 from services.kernel.sealing.lease import Lease, Want
+from services.kernel.sealing.tagging import TagKey
 
 MOST_PER_CALL = 1000
 """Keys in one call to the keyring; longer questions are asked in parts."""
@@ -44,7 +45,7 @@ class Minted:
 class Keyring(Protocol):
     """Mints for whoever writes, opens for whoever may read.
 
-    Both raise `KeyringUnavailable` when the keyring is away or not ready, and `ConfigurationError` when this
+    All raise `KeyringUnavailable` when the keyring is away or not ready, and `ConfigurationError` when this
     principal has no such right at all.
     """
 
@@ -60,6 +61,12 @@ class Keyring(Protocol):
 
         Leaving it normally after its end raises `LeaseExpired`, so keep it open around whatever must not
         happen late. The keys are gone when it is left.
+        """
+
+    async def tag_key(self) -> TagKey:
+        """Return the tag key that lives now; it dies at the next midnight (UTC) of the keyring's clock.
+
+        One that was lost before is followed by another with a higher number. The caller may keep it until it dies.
         """
 
     async def close(self) -> None:

@@ -13,13 +13,14 @@ from services.kernel.clock import Clock, SystemClock
 from services.kernel.errors import ConfigurationError, KeyringUnavailable
 from services.kernel.sealing.batching import Batching
 from services.kernel.sealing.interface import MOST_PER_CALL, Minted, Refused, SubjectState
-from services.kernel.sealing.keys import DataKey, Erased, KeyRef
+from services.kernel.sealing.keys import DataKey, Erased, KeyRef, decoded
 from services.kernel.sealing.lease import LEASE_SECONDS, Answer, Lease, Opened, Unopenable, Want, kids_of
+from services.kernel.sealing.tagging import TagKey
 from services.kernel.sealing.wire import KeptConnections, Wire
 
 CALL_SECONDS = 5.0
 Observe = Callable[[str, float], None]
-"""Hears of every call: `mint` or `open`, and how many seconds it took, answered or not."""
+"""Hears of every call: `mint`, `open` or `tag-key`, and how many seconds it took, answered or not."""
 
 
 class HttpKeyring:
@@ -86,6 +87,17 @@ class HttpKeyring:
             lease.check()
         finally:
             lease.drop()
+
+    async def tag_key(self) -> TagKey:
+        """Ask for the tag key; its life is counted from the moment of asking, so that it never ends too late here."""
+        asked_at = self._clock.monotonic()
+        body = await self._call("tag-key", {})
+        try:
+            return TagKey(
+                body["number"], decoded(body["key"]), float(body["dies_in_seconds"]), self._clock, asked_at
+            )
+        except (KeyError, TypeError, ValueError):
+            raise broken_contract() from None
 
     async def _mint(
         self, storefront: str, items: Sequence[KeyRef | str]

@@ -4,6 +4,7 @@ One contract suite holds it and the real service to the same promises. Its vault
 events.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -13,12 +14,13 @@ from datetime import datetime, timedelta
 from schemas.erasure import Destroy
 from schemas.holds import Ground, HoldConfirmed, HoldReleased
 from schemas.privacy import Category, Event, Purpose
-from schemas.topics import MINTS, OPENS, ORDERS
+from schemas.topics import MINTS, OPENS, ORDERS, TAGS
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.errors import ConfigurationError, KeyringUnavailable
 from services.kernel.sealing.interface import Minted, Refused, SubjectState
-from services.kernel.sealing.keys import DataKey, Erased, KeyRef
+from services.kernel.sealing.keys import KEY_BYTES, DataKey, Erased, KeyRef
 from services.kernel.sealing.lease import LEASE_SECONDS, Answer, Lease, Opened, Unopenable, Want, kids_of
+from services.kernel.sealing.tagging import TagKey
 
 PROVISIONAL_FOR = (ORDERS.keep or timedelta(days=30)) + timedelta(days=7)
 """As `services/keyring/grounds.py` has it."""
@@ -51,6 +53,8 @@ class MemoryVault:
         """(what happened, kid or subject), in order."""
         self._people: dict[str, _Person] = {}
         self._keys: dict[str, tuple[DataKey | None, KeyRef]] = {}
+        self._tag_key: tuple[int, bytes, datetime] | None = None
+        self._tag_keys = 0
 
     def principal(self, name: str) -> "MemoryKeyring":
         """Return the keyring as one principal sees it."""
@@ -105,6 +109,20 @@ class MemoryVault:
         self.openings[principal, ref.category, purpose] += 1
         self.log.append(("opened", kid))
         return Opened(key, ref)
+
+    def tag_key(self) -> TagKey:
+        """Return the tag key of the day."""
+        now = self.clock.now()
+        if self._tag_key is None or self._tag_key[2] <= now:
+            self._tag_keys += 1
+            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            self._tag_key = (self._tag_keys, secrets.token_bytes(KEY_BYTES), midnight)
+        number, material, dies_at = self._tag_key
+        return TagKey(number, material, (dies_at - now).total_seconds(), self.clock)
+
+    def lose_tag_key(self) -> None:
+        """Lose it, as a crash of the keyring's database does."""
+        self._tag_key = None
 
     def lapse(self) -> None:
         """End the grounds whose date has come, as the keyring does by itself."""
@@ -178,6 +196,11 @@ class MemoryKeyring:
             lease.check()
         finally:
             lease.drop()
+
+    async def tag_key(self) -> TagKey:
+        """Hand out the tag key as the real one does."""
+        self._check(self._principal in TAGS)
+        return self._vault.tag_key()
 
     async def close(self) -> None:
         """Nothing to close."""

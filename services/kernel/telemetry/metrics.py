@@ -124,22 +124,21 @@ HTTP_REQUESTS = _counter("http_requests_total", "Requests answered, by route tem
 HTTP_SECONDS = _histogram("http_seconds", "Time to answer a request, by route template.", "route")
 
 # --- the door for clicks ---
-# A page is one message of the snippet, or one event of another tool; waiting for a crowd comes after this.
-CLICKS_TAKEN = _counter("clicks_taken_total", "Pages that were read from browsers.", "storefront")
-# Also bots and those who refuse, of whom nothing is read; no storefront, which would be one more thing said of them.
-CLICKS_DROPPED = _counter("clicks_dropped_total", "Events of browsers that were not taken, by reason.", "reason")
+# Also bots and those who refuse, of whom nothing is read. Of no shop by itself: a small one's would tell when who came.
+CLICKS_DROPPED = _counter(
+    "clicks_dropped_total", "Events of browsers that were not taken, by reason.", "reason"
+)
 # The names are a closed list; what the fields held was never read.
 CLICKS_IDENTITY = _counter(
     "clicks_identity_total", "Fields dropped because they say, or lead to, who somebody is.", "field"
 )
 
-# --- pages of browsers, on their way into a crowd ---
-# Pages, of all shops together; none of these numbers is one shop's.
-PAGES_TAKEN = _counter("pages_taken_total", "Pages that wait or waited for a crowd.")
-PAGES_SENT = _counter("pages_sent_total", "Pages whose cells Kafka has.")
-PAGES_DROPPED = _counter("pages_dropped_total", "Pages that were not counted, by reason.", "code")
+# --- the crowd that clicks leave in ---
+# Of all shops together; a cell that a visitor contributes to twice within the hour counts once.
+CELLS_SENT = _counter("cells_sent_total", "Contributions to cells that Kafka has.")
+CELLS_DROPPED = _counter("cells_dropped_total", "Contributions to cells that were given up.", "reason")
 # What a killed gateway loses is what waits.
-PAGES_WAITING = _gauge("pages_waiting", "Pages that wait for a crowd, cells that wait for Kafka.", "where")
+CELLS_WAITING = _gauge("cells_waiting", "Contributions that wait: for a crowd, or for Kafka.", "reason")
 
 # --- insights ---
 

@@ -1,0 +1,195 @@
+"""From a page with an address to a shuffled crowd's cells on the topic, in order: key, visitor, cells, crowd, Kafka.
+
+Address and user agent live for one call of `take`; nothing here is ever written to a disk. What a killed gateway
+loses is what waited in it: of the current hour at most, `MOST_WAITING` contributions at most, and what Kafka had not
+confirmed yet.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.clicks import CROWD, LEAST_CROWD, Kind, window_of
+from schemas.envelope import to_the_hour
+from services.gateway.behind import Behind
+from services.gateway.clicks.cells import cells_of
+from services.gateway.clicks.contribution import Contribution, SealedCells
+from services.gateway.clicks.crowd import Chance, Crowd, Dropped
+from services.gateway.clicks.departures import Departures, Room
+from services.gateway.clicks.kept_key import KeptKey
+from services.gateway.clicks.page import Page
+from services.gateway.clicks.site import Site
+from services.gateway.clicks.tags import Visitor
+from services.gateway.refusals import Code, Refusal
+from services.kernel.clock import Clock
+from services.kernel.errors import ConfigurationError, KeyringUnavailable
+from services.kernel.sealing.interface import Keyring
+from services.kernel.telemetry import log, metrics
+
+MOST_WAITING = 100_000
+"""Contributions that may wait for a crowd at one gateway, all shops together: of the order of 50 MB."""
+MOST_IN_A_ROOM = 40_000
+"""So many of one shop leave before the hour ends, if they come from a crowd."""
+TICK_SECONDS = 1.0
+HOUR_SECONDS = 3_600.0
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """How visitors are hidden among each other; the same for every shop."""
+
+    crowd: int = CROWD
+    """So many different visitors leave together, or none."""
+    hourly: frozenset[Kind] = frozenset()
+    """Kinds that are counted by the hour; all others by the day. Never both: a day less its hours tells too much."""
+    flush_seconds: float = HOUR_SECONDS
+    """A crowd leaves when the hour ends. A shorter time is for trying things out: it tells what came before what."""
+
+    def __post_init__(self) -> None:
+        if self.crowd < LEAST_CROWD:
+            raise ConfigurationError("crowd-too-small")
+        if not 0 < self.flush_seconds <= HOUR_SECONDS:
+            raise ConfigurationError("flush-seconds")
+
+
+class _Waiting:
+    """Those who wait in one room."""
+
+    __slots__ = ("cells", "crowd", "since")
+
+    def __init__(self, room: Room, least: int, since: float) -> None:
+        self.crowd = Crowd(least)
+        self.cells = SealedCells(room.storefront, least)
+        self.since = since
+
+
+class Anonymiser:
+    """A part of the gateway's process. Taking a page never waits for anybody."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        behind: Behind,
+        clock: Clock,
+        mixing: Mixing,
+        policy: str,
+        chance: Chance | None = None,
+    ) -> None:
+        self._key = KeptKey(keyring, clock)
+        self._clock = clock
+        self._mixing = mixing
+        self._chance: Chance = chance or random.SystemRandom()
+        self._departures = Departures(behind, policy)
+        self._rooms: dict[Room, _Waiting] = {}
+        self._waiting = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a page would be taken now: there is a key."""
+        return self._key.living is not None
+
+    async def start(self) -> None:
+        """Begin to ask for the key, and to let crowds leave."""
+        self._key.start()
+        self._task = asyncio.create_task(self._leave_for_ever())
+
+    async def stop(self) -> None:
+        """Let leave what is a crowd, drop and count the rest. Nobody may call `take` any more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for room in list(self._rooms):
+            self._end(room)
+        await self._send()
+        _drop(Dropped.KAFKA_AWAY, self._departures.give_up())
+        await self._key.stop()
+
+    def take(self, site: Site, address: str, agent: str, pages: Sequence[Page]) -> None:
+        """Let pages of one visitor wait for a crowd; what has no room is dropped and counted.
+
+        Raises `Refusal` (503) when there is no tag key; nothing was taken then.
+        """
+        try:
+            self._take(site, address, agent, pages)
+        except KeyringUnavailable:
+            _drop(Dropped.NO_KEY, len(pages))
+            raise Refusal(Code.KEYRING_UNAVAILABLE) from None
+
+    async def leave(self) -> None:
+        """Let those leave whose time has come, end the rooms of past hours, and send what has left."""
+        hour, now = to_the_hour(self._clock.now()), self._clock.monotonic()
+        for room, waiting in list(self._rooms.items()):
+            if room.hour != hour:
+                self._end(room)
+            elif now - waiting.since >= self._mixing.flush_seconds or waiting.crowd.waiting >= MOST_IN_A_ROOM:
+                self._leave(room)
+        await self._send()
+
+    def _take(self, site: Site, address: str, agent: str, pages: Sequence[Page]) -> None:
+        key = self._key.living
+        if key is None:
+            raise KeyringUnavailable("no-tag-key")
+        visitor = Visitor(key, site.storefront, address, agent)
+        now = self._clock.now()
+        room = Room(site.storefront, key.number, to_the_hour(now))
+        waiting = self._rooms.get(room) or _Waiting(room, self._mixing.crowd, self._clock.monotonic())
+        windows = {kind: window_of(now, hourly=kind in self._mixing.hourly) for kind in Kind}
+        # All of them are made before any is kept: a key that dies in between leaves nothing half done.
+        made = [
+            waiting.cells.contribution(key, visitor, kind, windows[kind], text)
+            for page in pages
+            for kind, text in cells_of(page, site)
+        ]
+        if made:
+            self._rooms[room] = waiting
+            self._wait(waiting.crowd, visitor.mark, made)
+
+    def _wait(self, crowd: Crowd, mark: bytes, made: Sequence[Contribution]) -> None:
+        if self._waiting + len(made) > MOST_WAITING:
+            _drop(Dropped.FULL, len(made))
+            return
+        before = crowd.waiting
+        _drop(Dropped.VISITOR_FULL, crowd.add(mark, made))
+        self._waiting += crowd.waiting - before
+
+    def _leave(self, room: Room) -> None:
+        """Let a crowd leave; whoever is none waits on."""
+        crowd = self._rooms[room].crowd
+        if crowd.enough:
+            everything = crowd.leave(self._chance)
+            self._waiting -= len(everything)
+            del self._rooms[room]
+            if not self._departures.add(room, everything):
+                _drop(Dropped.KAFKA_AWAY, len(everything))
+
+    def _end(self, room: Room) -> None:
+        """Let a crowd leave, or drop those who are none: nobody else will come to them."""
+        self._leave(room)
+        too_few = self._rooms.pop(room, None)
+        if too_few is not None:
+            self._waiting -= too_few.crowd.waiting
+            _drop(Dropped.NO_CROWD, too_few.crowd.waiting)
+
+    async def _send(self) -> None:
+        metrics.CELLS_SENT.inc(await self._departures.send())
+        metrics.CELLS_WAITING.labels(reason="crowd").set(self._waiting)
+        metrics.CELLS_WAITING.labels(reason="kafka").set(self._departures.waiting)
+
+    async def _leave_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(min(TICK_SECONDS, self._mixing.flush_seconds))
+            try:
+                await self.leave()
+            except Exception as error:  # noqa: BLE001 - what went wrong with one crowd must not hold all others
+                _log.error("crowd stayed", exc_info=error)
+
+
+def _drop(why: Dropped, count: int) -> None:
+    if count:
+        metrics.CELLS_DROPPED.labels(reason=str(why)).inc(count)

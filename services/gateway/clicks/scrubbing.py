@@ -1,0 +1,118 @@
+"""Finds what is personal in a text by its form: contacts, and numbers that name somebody. Finds no names.
+
+Expects a text that `terms.cleaned` made: lower case, ASCII digits, nothing invisible. Checks of numbers are those of
+python-stdnum and phonenumbers (Google's metadata); recall and false alarms are measured by `tests.clicks.scrubbing`.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import phonenumbers
+from stdnum import iban, luhn
+from stdnum.es import dni, nie
+from stdnum.fi import hetu
+from stdnum.fr import nir
+from stdnum.gr import amka
+from stdnum.ie import pps
+from stdnum.in_ import aadhaar, pan
+from stdnum.it import codicefiscale
+from stdnum.mx import curp
+from stdnum.my import nric
+from stdnum.se import personnummer
+from stdnum.us import ssn
+
+LONG_RUN = 7
+"""So many digits name an order, a customer or a phone; sizes, years and prices have fewer."""
+REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "SE", "IN", "JP", "BR", "AU")
+"""Whose ways of writing a phone number without its country code are looked for."""
+
+
+class Found(NamedTuple):
+    """Something personal: of which kind, and where."""
+
+    kind: str
+    start: int
+    end: int
+
+
+_AT = re.compile(r"[^\s@]+\s?@\s?[^\s@]+|(?:^|\s)@[^\s@]{3,}")
+_LINK = re.compile(r"\b(?:https?:/|www\.)\S+")
+_DIGITS = re.compile(rf"\d(?:[ ./()+-]{{0,3}}\d){{{LONG_RUN - 1},}}")
+_IBAN = re.compile(r"\b[a-z]{2}\d{2}(?:[ -]?[a-z0-9]){11,40}")
+_IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])")
+_IPV4 = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
+_MIXED = re.compile(r"\b(?=(?:[a-z]*\d){4})[a-z0-9](?:[-+/ ]?[a-z0-9]){7,19}\b")
+_NINO = re.compile(r"\b[a-ceghj-prstw-z][a-ceghj-nprstw-z] ?(?:\d ?){6}[a-d]\b")
+"""National Insurance number of the United Kingdom; it has no check digit."""
+
+_NATIONAL: tuple[Callable[[str], bool], ...] = tuple(
+    module.is_valid
+    for module in (ssn, codicefiscale, curp, pps, nie, dni, hetu, pan, aadhaar, nir, personnummer, amka, nric)
+)
+
+
+def kind_found(text: str) -> str:
+    """Return the kind of the first thing personal in a text, "" for nothing."""
+    return next((found.kind for found in found_in(text)), "")
+
+
+def found_in(text: str) -> Iterator[Found]:
+    """Yield what is personal, surest kinds first; one place may be found as several kinds."""
+    yield from _matches("e-mail", _AT, text)
+    yield from _matches("link", _LINK, text)
+    # Everything else has digits; most searches have none, or one or two.
+    digits = sum(map(str.isdigit, text))
+    if digits + text.count(":") >= 3:
+        yield from _matches("network address", _IPV6, text, _is_address)
+    if digits < 4:
+        return
+    yield from _matches("network address", _IPV4, text, _is_address)
+    yield from _matches("iban", _IBAN, text, _is_iban)
+    yield from _matches("card", _DIGITS, text, _is_card)
+    yield from _matches("national id", _NINO, text)
+    yield from _matches("national id", _MIXED, text, _is_national)
+    if digits >= LONG_RUN - 1:
+        yield from _phones(text)
+    yield from _matches("number", _DIGITS, text)
+
+
+def _matches(
+    kind: str, form: re.Pattern[str], text: str, holds: Callable[[str], bool] = lambda _: True
+) -> Iterator[Found]:
+    for match in form.finditer(text):
+        if holds(match[0]):
+            yield Found(kind, *match.span())
+
+
+def _phones(text: str) -> Iterator[Found]:
+    for region in REGIONS:
+        for match in phonenumbers.PhoneNumberMatcher(text.upper(), region):
+            yield Found("phone", match.start, match.end)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_iban(text: str) -> bool:
+    """Say whether a text begins with an IBAN: what follows may be the next words."""
+    compact = re.sub(r"[ -]", "", text)
+    return any(
+        iban.is_valid(compact[:length], check_country=False)
+        for length in range(15, min(34, len(compact)) + 1)
+    )
+
+
+def _is_card(text: str) -> bool:
+    digits = re.sub(r"\D", "", text)
+    return 12 <= len(digits) <= 19 and bool(luhn.is_valid(digits))
+
+
+def _is_national(text: str) -> bool:
+    return any(is_valid(text) for is_valid in _NATIONAL)
