@@ -247,6 +247,20 @@ async def test_a_topic_made_anew_has_no_position_any_more(storage: Storage) -> N
     assert await storage.positions("3", [P, other]) == {other: 7}
 
 
+async def test_a_topic_made_anew_is_found_out_lane_by_lane_where_each_partition_is_its_own(
+    storage: Storage,
+) -> None:
+    """A partner's topic: one lane must not take the news from the others."""
+    places = [TopicPartition("a.updates", number) for number in (0, 1)]
+    lanes = [f"{each.topic}/{each.partition}" for each in places]
+    for lane, place in zip(lanes, places, strict=True):
+        await storage.know_streams({lane: "one"})
+        await storage.begin(lane, {place: 5})
+    await storage.know_streams({lanes[0]: "two"})
+    assert await storage.positions(lanes[0], places[:1]) == {}
+    assert await storage.positions(lanes[1], places[1:]) == {places[1]: 5}
+
+
 async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: object) -> None:
     storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))  # type: ignore[attr-defined]
     await storage.start()

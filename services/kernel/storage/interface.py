@@ -154,10 +154,10 @@ class Storage(Protocol):
         """Store first positions of partitions never seen; existing ones stay unless forced."""
 
     async def streams(self) -> dict[str, str]:
-        """Return the topic ids this database was filled from."""
+        """Return the topic ids this database was filled from, by topic; by lane where each partition is its own."""
 
     async def know_streams(self, ids: Mapping[str, str]) -> None:
-        """Store topic ids; a topic with another one than before loses its positions, which were in other records."""
+        """Store topic ids; what has another one than before loses its positions, which were in other records."""
 
     async def outbox(self, lane: str, limit: int) -> list[OutboxRow]:
         """Return the oldest waiting rows."""

@@ -209,8 +209,9 @@ class MemoryStorage:
     async def know_streams(self, ids: Mapping[str, str]) -> None:
         known = self.tables.streams
         anew = {name for name, each in ids.items() if known.get(name, each) != each}
-        for partition in [each for each in self.tables.positions if each.topic in anew]:
-            del self.tables.positions[partition]
+        for partition, lane in self.tables.lanes.items():
+            if anew & {partition.topic, lane}:
+                self.tables.positions.pop(partition, None)
         self.tables.streams.update(ids)
 
     async def outbox(self, lane: str, limit: int) -> list[OutboxRow]:

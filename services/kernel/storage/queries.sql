@@ -24,7 +24,7 @@ SELECT topic, topic_id FROM stream
 WITH told AS (SELECT * FROM unnest($1::text[], $2::text[]) AS t (topic, topic_id)),
 forgotten AS (
     DELETE FROM progress USING told JOIN stream USING (topic)
-    WHERE progress.topic = told.topic AND stream.topic_id <> told.topic_id
+    WHERE told.topic IN (progress.topic, progress.lane) AND stream.topic_id <> told.topic_id
 )
 INSERT INTO stream (topic, topic_id) SELECT * FROM told
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id

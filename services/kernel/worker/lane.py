@@ -155,7 +155,7 @@ class Lane:
         self._wake.set()
 
     async def _stored_positions(self) -> dict[TopicPartition, int]:
-        anew = await self._made_anew()
+        await self._know_stream()
         # In this order: what was told to the group afterwards must not make the database look older than it is.
         committed = await self._consumer.committed(self.partitions)
         stored = await self._storage.positions(self.name, self.partitions)
@@ -163,35 +163,34 @@ class Lane:
         behind = {
             partition: offset
             for partition, offset in stored.items()
-            if not anew and (committed.get(partition, 0) > offset or offset < beginnings[partition])
+            if committed.get(partition, 0) > offset or offset < beginnings[partition]
         }
         for partition, offset in behind.items():
             if not self._restored:
                 code = "records-expired-unread" if offset < beginnings[partition] else "database-restored"
                 raise ConfigurationError(code, topic=partition.topic, partition=partition.partition)
         first = {p: max(beginnings[p], stored[p]) for p in behind}
-        first |= {p: beginnings[p] for p in self.partitions if p not in stored or anew}
+        first |= {p: beginnings[p] for p in self.partitions if p not in stored}
         if first:
             with step(Step.BEGIN):
-                await self._storage.begin(self.name, first, force=bool(behind or anew))
-        if anew:
-            # By lane, not by topic: the others must find out, too.
-            with step(Step.STREAMS):
-                await self._storage.know_streams({self.name: anew})
+                await self._storage.begin(self.name, first, force=bool(behind))
         return {**stored, **first}
 
-    async def _made_anew(self) -> str | None:
-        """Return the id of a partner's topic that this lane has never read: positions of a former one say nothing.
+    async def _know_stream(self) -> None:
+        """Tell the database which topic a partner's lane reads now: positions in a former one are forgotten.
 
         Where one of the platform's own topics was made anew the loop refuses to start. A partner's must not stop
         the work for all others, and what a partner says has the same effect the second time.
         """
         if self._worker.pattern is None:
-            return None
+            return
         topic = self._worker.anchor(self.name).topic
         found = (await self._broker.topic_ids([topic])).get(topic)
         known = await self._storage.streams()
-        return found if known.get(self.name) != found else None
+        if found is not None and known.get(self.name) != found:
+            # By lane, not by topic: the others must find out, too.
+            with step(Step.STREAMS):
+                await self._storage.know_streams({self.name: found})
 
     async def _missing(self, positions: Mapping[TopicPartition, int]) -> list[tuple[TopicPartition, int]]:
         """Return what was written before now and not handled, of each partition that others must wait for."""

@@ -141,6 +141,14 @@ RESTORED = (
         "if not names:",
         (LOOP + "test_a_recreated_topic_is_refused",),
     ),
+    Mutant(
+        "recreated-by-a-partner",
+        "A partner's topic that was made anew is read from a position in the former one.",
+        WORKER + "lane.py",
+        "if found is not None and known.get(self.name) != found:",
+        "if found is not None and self.name not in known:",
+        (LOOP + "test_a_recreated_topic_is_read_from_its_beginning",),
+    ),
 )
 
 ERASED = (

@@ -287,9 +287,15 @@ async def test_a_recreated_topic_is_refused(world: World) -> None:
     assert await refused(world) == "topic-recreated"
 
 
-async def test_a_recreated_topic_is_read_from_its_beginning_on_the_operators_word(world: World) -> None:
+@pytest.mark.parametrize(
+    "pattern, restored", [(None, True), ("words", False)], ids=["on-the-operators-word", "a-partners"]
+)
+async def test_a_recreated_topic_is_read_from_its_beginning(
+    world: World, pattern: str | None, restored: bool
+) -> None:
+    """Old positions would skip what is said now, or ask for what never was. A partner's must not stop the others."""
     lane = TopicPartition("words", lane_of(ANNA, 12))
-    world.start()
+    world.start(pattern)
     for word in ("one", "two"):
         world.broker.append(said(ANNA, ORDER, word))
     await world.settle(2)
@@ -298,25 +304,7 @@ async def test_a_recreated_topic_is_read_from_its_beginning_on_the_operators_wor
     world.broker.logs[lane].records.clear()
     world.broker.groups.clear()
     world.broker.append(said(ANNA, ORDER, "three"))
-    world.start(restored=True)
-    await world.settle(3)
-    assert world.heard()[ORDER] == ("one", "two", "three")
-    assert world.storage.tables.positions[lane] == 1
-
-
-async def test_a_recreated_partner_topic_is_read_from_its_beginning(world: World) -> None:
-    """Its old position would skip what the partner says now, or ask for what never was; others must go on."""
-    lane = TopicPartition("words", lane_of(ANNA, 12))
-    world.start("words")
-    world.broker.append(said(ANNA, ORDER, "one"))
-    world.broker.append(said(ANNA, ORDER, "two"))
-    await world.settle(2)
-    await world.stop()
-    world.broker.ids["words"] = "another"
-    world.broker.logs[lane].records.clear()
-    world.broker.groups.clear()
-    world.broker.append(said(ANNA, ORDER, "three"))
-    world.start("words")
+    world.start(pattern, restored=restored)
     await world.settle(3)
     assert world.heard()[ORDER] == ("one", "two", "three")
     assert world.storage.tables.positions[lane] == 1
