@@ -5,7 +5,7 @@
 CREATE SEQUENCE tag_key_number MAXVALUE 2147483647;
 
 CREATE UNLOGGED TABLE tag_key (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     number bigint NOT NULL,
     material bytea NOT NULL CHECK (length(material) = 32),
     dies_at timestamptz NOT NULL
