@@ -3,22 +3,26 @@
 import gc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from schemas import topics
 from services.gateway.behind import Behind
+from services.gateway.clicks.anonymiser import Anonymiser, Mixing
+from services.gateway.clicks.collect import Collect
+from services.gateway.clicks.sites import Sites
 from services.gateway.domain import Request, decide
 from services.gateway.erasures import Erasures
 from services.gateway.events import Events
 from services.gateway.http import Door
 from services.gateway.intake import Intake
 from services.gateway.jwks import CertificateKeys
-from services.gateway.server import HttpServer
 from services.gateway.settings import Settings
 from services.gateway.store import Desk, PostgresDesk, RequestStore
 from services.gateway.tokens import Doorkeeper
 from services.gateway.watch import KeyringWatch
 from services.kernel.broker.interface import Broker, Producer
 from services.kernel.clock import SystemClock
+from services.kernel.http.server import HttpServer
 from services.kernel.sealing.interface import Keyring
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
@@ -38,16 +42,31 @@ def build(settings: Settings, store: Store[Request] | None = None) -> Worker:
     return Worker(name=settings.principal, reads=topics.read_by("gateway"), handler=fold)
 
 
-def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -> tuple[Door, Behind]:
-    """Return the HTTP application on its ports, and what must be closed after it."""
+class Composed(NamedTuple):
+    """The HTTP application on its ports, and what must be started with it and closed after it."""
+
+    app: Door
+    behind: Behind
+    anonymiser: Anonymiser
+
+
+def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -> Composed:
+    """Return the HTTP application and its parts."""
     clock = SystemClock()
     behind = Behind(keyring, producer)
+    mixing = Mixing(settings.crowd, settings.hourly, settings.flush_seconds)
+    anonymiser = Anonymiser(keyring, behind, clock, mixing, settings.policy_version)
     intake = Intake(behind, clock, settings.policy_version)
     erasures = Erasures(desk, behind, clock, settings.policy_version)
     doorkeeper = Doorkeeper(desk.tokens, clock)
-    return Door(
-        doorkeeper, Events(doorkeeper, intake), erasures, CertificateKeys(settings.certificate_keys)
-    ), behind
+    app = Door(
+        doorkeeper,
+        Events(doorkeeper, intake),
+        erasures,
+        CertificateKeys(settings.certificate_keys),
+        Collect(Sites(desk.sites, clock), anonymiser, settings.trusted_proxies),
+    )
+    return Composed(app, behind, anonymiser)
 
 
 class Gateway:
@@ -57,27 +76,30 @@ class Gateway:
         self._keyring = keyring
         self._watch = KeyringWatch(keyring, SystemClock())
         self._producer = broker.producer()
-        app, self._behind = door(settings, self._keyring, self._producer, desk)
+        app, self._behind, self._anonymiser = door(settings, self._keyring, self._producer, desk)
         self._server = HttpServer(app, settings.http_host, settings.http_port)
 
     @property
     def ready(self) -> bool:
         """Whether it serves, and could take an event: without the keyring every one is answered with 503."""
-        return self._server.ready and self._watch.answered
+        return self._server.ready and self._watch.ready
 
     async def start(self) -> None:
         """Connect, then serve."""
         await self._producer.start()
+        await self._anonymiser.start()
         # What start-up made lives as long as the process: searching it for garbage under load finds nothing.
         gc.collect()
         gc.freeze()
         await self._server.start()
-        self._watch.start()
+        await self._watch.start()
 
     async def stop(self) -> None:
         """Finish the requests in hand, then let go of what they need."""
         await self._server.stop()
         await self._watch.stop()
+        # What is a crowd leaves now; nobody can send any more.
+        await self._anonymiser.stop()
         await self._behind.close()
         await self._producer.stop()
         await self._keyring.close()

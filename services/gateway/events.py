@@ -1,7 +1,7 @@
 """`POST /v1/events`: the one path that carries the load."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,9 +27,9 @@ class Events:
         self._intake = intake
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def take(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Response:
+    async def take(self, scope: MutableMapping[str, Any], receive: Receive) -> Response:
         """Return the answer once Kafka has what is acceptable; raise `Refusal` where the call as a whole is not."""
-        head = read_head(headers)
+        head = read_head(scope["headers"])
         # Whoever may not call has no body read.
         storefront = await self._doorkeeper.storefront(head.authorization)
         check_head(head)

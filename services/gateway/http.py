@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,12 +14,15 @@ from starlette.routing import Route
 
 from services.gateway import answers
 from services.gateway.body import LARGE_BYTES, check_head, read_bytes, read_head
+from services.gateway.clicks import snippet
+from services.gateway.clicks.collect import ADAPTERS, Collect
 from services.gateway.erasures import Erasures
 from services.gateway.events import Events
 from services.gateway.jwks import CertificateKeys
 from services.gateway.openapi import document
 from services.gateway.refusals import Code, Refusal
 from services.gateway.tokens import Doorkeeper
+from services.kernel.http.metering import note
 from services.kernel.telemetry import log, metrics
 
 EVENTS = "/v1/events"
@@ -28,6 +31,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Take = Callable[[Scope, Receive], Awaitable[Response]]
 
 _log = log.get(__name__)
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
@@ -37,17 +41,33 @@ class Door:
     """The ASGI application: counts what it answers, and lets no exception out, whose report could quote a value."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, events: Events, erasures: Erasures, keys: CertificateKeys
+        self,
+        doorkeeper: Doorkeeper,
+        events: Events,
+        erasures: Erasures,
+        keys: CertificateKeys,
+        collect: Collect,
     ) -> None:
         calls = _Calls(doorkeeper, erasures, keys)
         self._events = events
+        # Events and clicks carry the load, and need neither a router nor layers of middleware to be found.
+        self._direct: dict[tuple[str, str], Take] = {
+            ("POST", EVENTS): self._events.take,
+            **{("POST", path): collect.take for path in ADAPTERS},
+            **{("OPTIONS", path): collect.preflight for path in ADAPTERS},
+        }
         self.routes = [
-            Route(EVENTS, self._take, methods=["POST"]),
+            *(
+                Route(path, partial(_direct, take), methods=[method])
+                for (method, path), take in self._direct.items()
+            ),
             Route("/v1/erasures", calls.ask, methods=["POST"]),
             Route("/v1/erasures/{request}", calls.progress),
             Route("/v1/erasures/{request}/certificate", calls.certificate),
             Route("/.well-known/jwks.json", calls.jwks),
             Route("/openapi.json", calls.describe),
+            Route("/collect.js", calls.snippet),
+            Route("/.well-known/gpc.json", calls.gpc),
         ]
         self._templates: dict[Any, str] = {route.endpoint: route.path for route in self.routes}
         self._app = Starlette(
@@ -58,43 +78,29 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_at = time.perf_counter()
-        # Events carry the load, and need neither a router nor layers of middleware to be found.
-        if scope["path"] == EVENTS and scope["method"] == "POST":
-            response = await self._safely(scope, receive)
-            route, status = EVENTS, response.status_code
+        take = self._direct.get((scope["method"], scope["path"]))
+        if take is not None:
+            response = await _safely(take, scope, receive)
+            route, status = scope["path"], response.status_code
             await response(scope, receive, send)
         else:
             status = await self._routed(scope, receive, send)
             route = self._templates.get(scope.get("endpoint"), "other")
-        _counter(route, status).inc()
-        _timer(route).observe(time.perf_counter() - started_at)
-
-    async def _safely(self, scope: Scope, receive: Receive) -> Response:
-        try:
-            return await self._events.take(scope["headers"], receive)
-        except Refusal as refusal:
-            metrics.EVENTS_REFUSED.labels(code=str(refusal.code)).inc()
-            return answers.of_refusal(refusal)
-        except Exception as error:  # noqa: BLE001 - the server's own report of it would quote a value
-            _log.error("request failed", exc_info=error)
-            return answers.of_fault()
+        note(route, status, time.perf_counter() - started_at)
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
         status = 0
 
-        async def note(message: Message) -> None:
+        async def heard(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, heard)
         except Exception as error:  # noqa: BLE001 - answered already; the server's own report must not follow
             _log.error("request failed", exc_info=error)
         return status
-
-    async def _take(self, request: Request) -> Response:
-        return await self._events.take(request.scope["headers"], request.receive)
 
 
 class _Calls:
@@ -128,8 +134,30 @@ class _Calls:
     async def describe(self, request: Request) -> Response:
         return Response(self._document, media_type="application/json")
 
+    async def snippet(self, request: Request) -> Response:
+        return snippet.answer(request.headers.get("if-none-match", ""))
+
+    async def gpc(self, request: Request) -> Response:
+        return Response(snippet.GPC, media_type="application/json")
+
     async def _storefront(self, request: Request) -> str:
         return await self._doorkeeper.storefront(read_head(request.scope["headers"]).authorization)
+
+
+async def _safely(take: Take, scope: Scope, receive: Receive) -> Response:
+    try:
+        return await take(scope, receive)
+    except Refusal as refusal:
+        metrics.EVENTS_REFUSED.labels(code=str(refusal.code)).inc()
+        return answers.of_refusal(refusal)
+    except Exception as error:  # noqa: BLE001 - the server's own report of it would quote a value
+        _log.error("request failed", exc_info=error)
+        return answers.of_fault()
+
+
+async def _direct(take: Take, request: Request) -> Response:
+    """Answer where the router was asked all the same; it has the path in order to say 405 for other methods."""
+    return await take(request.scope, request.receive)
 
 
 async def _say_refusal(request: Request, error: Exception) -> Response:
@@ -145,13 +173,3 @@ async def _say_status(request: Request, error: Exception) -> Response:
 
 async def _say_fault(request: Request, error: Exception) -> Response:
     return answers.of_fault()
-
-
-@lru_cache(maxsize=1_000)
-def _counter(route: str, status: int) -> Any:
-    return metrics.HTTP_REQUESTS.labels(route=route, status=str(status))
-
-
-@lru_cache(maxsize=100)
-def _timer(route: str) -> Any:
-    return metrics.HTTP_SECONDS.labels(route=route)

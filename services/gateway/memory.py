@@ -1,7 +1,9 @@
 """In-memory twins of the gateway's rows, for tests that need no database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from services.gateway.clicks.site import Site
+from services.gateway.clicks.sites import SiteRow
 from services.gateway.domain import Request
 from services.kernel.errors import StoreRejected, StoreUnavailable
 from services.kernel.http.doorkeeper import digest_of
@@ -15,6 +17,8 @@ class MemoryDesk:
     def __init__(self, storage: MemoryStorage) -> None:
         self._storage = storage
         self.storefronts: dict[bytes, str] = {}
+        self.documents: dict[str, tuple[int, str]] = {}
+        """Version and text of each site."""
         self.away = False
         """True: the database cannot be reached."""
 
@@ -25,6 +29,18 @@ class MemoryDesk:
     def revoke(self, storefront: str) -> None:
         """Forget its token."""
         self.storefronts = {digest: name for digest, name in self.storefronts.items() if name != storefront}
+
+    def put(self, site: Site) -> None:
+        """Let a shop say what may be counted of its pages."""
+        version = 1 + max((version for version, _ in self.documents.values()), default=0)
+        self.documents[site.storefront] = (version, site.model_dump_json())
+
+    async def sites(self, known: Collection[int]) -> Sequence[SiteRow]:
+        self._check()
+        return [
+            SiteRow(name, version, None if version in known else text)
+            for name, (version, text) in self.documents.items()
+        ]
 
     async def tokens(self) -> Mapping[bytes, str]:
         self._check()

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from services.gateway import openapi_clicks as clicks
 from services.gateway.erasures import Wish
 from services.gateway.refusals import MEANING, STATUS, Code
 from services.gateway.submission import BODY_BYTES, EVENT_BYTES, FORMS, MOST_EVENTS
@@ -68,6 +69,13 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/openapi.json": {"get": _open("describe", "This document", _answer("OpenAPI 3.1", {"type": "object"}))},
+        "/collect.js": {
+            "get": _open("snippet", "What a shop's pages load", _answer("A script", _TEXT, "text/javascript"))
+        },
+        "/.well-known/gpc.json": {
+            "get": _open("gpc", "That Global Privacy Control is abided by", _answer("GPC", {"type": "object"}))
+        },
+        **{path: {"post": _take_clicks(path)} for path in clicks.PATHS},
     }  # fmt: skip
 
 
@@ -88,6 +96,21 @@ def _take_events() -> dict[str, Any]:
         "An event is known by its id: sent again, it is accepted again and changes nothing.",
         "requestBody": _request({"oneOf": [_ref("Event"), events]}),
     }  # fmt: skip
+
+
+def _take_clicks(path: str) -> dict[str, Any]:
+    name, summary, schema = clicks.PATHS[path]
+    content = {media_type: {"schema": _ref(schema)} for media_type in ("application/json", "text/plain")}
+    answers = {
+        "202": _answer("It was read; what was not taken is named", _ref("Read")),
+        "204": {"description": "Nothing was read or kept: `Sec-GPC: 1`, `DNT: 1`, or a program"},
+    }
+    return _operation(name, summary, answers, *clicks.REFUSALS, invalid=True) | {
+        "security": [],
+        "description": clicks.DESCRIPTION,
+        "parameters": [clicks.SHOP | {"required": schema != "Segment"}],
+        "requestBody": {"required": True, "content": content},
+    }
 
 
 def _ask_for_erasure() -> dict[str, Any]:
@@ -142,7 +165,7 @@ def _schemas() -> dict[str, Any]:
         "oneOf": [{"$ref": reference} for reference in names.values()],
         "discriminator": {"propertyName": "type", "mapping": names},
     }
-    return {"Event": event, **generated["$defs"], **_ANSWERS}
+    return {"Event": event, **generated["$defs"], **clicks.SCHEMAS, **_ANSWERS}
 
 
 def _ref(name: str) -> dict[str, str]:

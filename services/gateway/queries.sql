@@ -1,6 +1,9 @@
 -- name: storefronts
 SELECT id, token_sha256 FROM storefront WHERE revoked_at IS NULL
 
+-- name: sites
+SELECT storefront, version, CASE WHEN version = ANY ($1::bigint[]) THEN NULL ELSE document END AS document FROM site
+
 -- name: receive
 INSERT INTO request (id, storefront, commitment) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 

@@ -1,12 +1,13 @@
-"""The gateway's rows: storefronts and erasure requests. `memory.py` is the twin."""
+"""The gateway's rows: storefronts, their sites and erasure requests. `memory.py` is the twin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import asyncpg
 import orjson
 from pydantic import TypeAdapter
 
+from services.gateway.clicks.sites import SiteRow
 from services.gateway.domain import Request
 from services.kernel.storage import queries
 from services.kernel.storage.interface import Transaction
@@ -25,6 +26,9 @@ class Desk(Protocol):
     async def tokens(self) -> Mapping[bytes, str]:
         """Return storefront ids by the digest of their token, without revoked ones."""
 
+    async def sites(self, known: Collection[int]) -> Sequence[SiteRow]:
+        """Return what shops say of their pages, without the documents of the versions that are known."""
+
     async def receive(self, request: Request) -> Request:
         """Store a new request; return the stored one, which may be an earlier one of the same id."""
 
@@ -40,6 +44,9 @@ class PostgresDesk:
 
     async def tokens(self) -> Mapping[bytes, str]:
         return {row["token_sha256"]: row["id"] for row in await self._fetch(SQL.storefronts)}
+
+    async def sites(self, known: Collection[int]) -> Sequence[SiteRow]:
+        return [SiteRow(*row) for row in await self._fetch(SQL.sites, known)]
 
     async def receive(self, request: Request) -> Request:
         await self._fetch(SQL.receive, request.id, request.storefront, request.commitment)

@@ -97,7 +97,7 @@ class Room:
 
     def rebuild(self) -> None:
         """Compose the application again, after one of its parts was replaced."""
-        self.app, self.behind = door(self.settings, self.keyring, self.producer, self.desk)
+        self.app, self.behind, self.anonymiser = door(self.settings, self.keyring, self.producer, self.desk)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
 
     async def post(

@@ -126,7 +126,7 @@ HTTP_SECONDS = _histogram("http_seconds", "Time to answer a request, by route te
 # --- the door for clicks ---
 # Also bots and those who refuse, of whom nothing is read. Of no shop by itself: a small one's would tell when who came.
 CLICKS_DROPPED = _counter(
-    "clicks_dropped_total", "Events of browsers that were not taken, by reason.", "reason"
+    "clicks_dropped_total", "Events of browsers that were not taken, by reason.", "code"
 )
 # The names are a closed list; what the fields held was never read.
 CLICKS_IDENTITY = _counter(

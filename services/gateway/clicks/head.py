@@ -1,0 +1,106 @@
+"""The headers of a browser that are looked at, and whose address it is that calls; no other header is read."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from services.gateway.body import LARGE_BYTES
+from services.gateway.refusals import Code, Refusal
+
+BODY_BYTES = 512 * 1024
+"""Largest body: what Segment's libraries put into one batch. A browser's beacon ends at 64 KiB."""
+MOST_HOPS = 20
+
+Network = IPv4Network | IPv6Network
+
+# `text/plain` is what sendBeacon says of a text: the one form of JSON that needs no preflight.
+_JSON = re.compile(rb'(application/json|text/plain)\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+
+
+@dataclass(slots=True, repr=False)
+class Head:
+    """The few headers that matter. Its repr says nothing: it holds an address."""
+
+    origin: bytes = b""
+    agent: bytes = b""
+    authorization: bytes = b""
+    content_type: bytes = b""
+    content_encoding: bytes = b""
+    content_length: bytes = b""
+    refused: bool = False
+    """`Sec-GPC: 1` or `DNT: 1`; any other value says nothing (Global Privacy Control, section 3)."""
+    forwarded_for: list[bytes] = field(default_factory=list)
+
+    @property
+    def large(self) -> bool:
+        """Whether its body may be a large one."""
+        return not self.content_length.isdigit() or int(self.content_length[:20]) > LARGE_BYTES
+
+
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
+    """Return the headers that matter; of a header said twice, the last."""
+    head = Head()
+    for name, value in headers:
+        match name:
+            case b"origin":
+                head.origin = value
+            case b"user-agent":
+                head.agent = value
+            case b"content-type":
+                head.content_type = value
+            case b"content-encoding":
+                head.content_encoding = value
+            case b"content-length":
+                head.content_length = value
+            case b"authorization":
+                head.authorization = value
+            case b"x-forwarded-for":
+                head.forwarded_for.append(value)
+            # Said several times, one `1` is enough, alone or in a list.
+            case b"sec-gpc" | b"dnt" if any(part.strip() == b"1" for part in value.split(b",")):
+                head.refused = True
+    return head
+
+
+def check_head(head: Head) -> None:
+    """Raise `Refusal` for a body that need not be read: wrong kind, or announced too long."""
+    if not _JSON.fullmatch(head.content_type):
+        raise Refusal(Code.CONTENT_TYPE)
+    if head.content_encoding not in (b"", b"identity"):
+        raise Refusal(Code.CONTENT_ENCODING)
+    if head.content_length.isdigit() and int(head.content_length[:20]) > BODY_BYTES:
+        raise Refusal(Code.BODY_TOO_LARGE)
+
+
+def address_of(peer: str, head: Head, trusted: Sequence[Network]) -> str:
+    """Return the address of who calls: the nearest one that no trusted proxy has.
+
+    Whoever is not trusted is believed nothing: without trusted proxies it is the peer's own address. An entry that is
+    no address ends the way back, since nothing before it can be believed either.
+    """
+    if not trusted or not head.forwarded_for:
+        return peer
+    address = peer
+    hops = b",".join(head.forwarded_for).split(b",")[-MOST_HOPS:]
+    while hops and _is_in(address, trusted):
+        before = _read(hops.pop())
+        if before is None:
+            break
+        address = str(before)
+    return address
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    read = _read(address.encode())
+    return read is not None and any(read in network for network in networks)
+
+
+def _read(said: bytes) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(said.strip().decode("ascii"))
+    except ValueError:
+        return None
+    # A socket that listens for both says of an IPv4 peer `::ffff:192.0.2.1`.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,356 @@
+"""The door for clicks: who may send what, what is read of it, and what of it is never read (C3, C4, R4)."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from services.gateway.clicks.collect import ADAPTERS, MOST_EVENTS, PAGES_PER_TURN
+from services.gateway.clicks.head import BODY_BYTES
+from services.gateway.clicks.vocabulary import Drop
+from services.gateway.refusals import Code, Refusal
+from services.kernel.telemetry import log
+from tests.unit.clicks_room import BROWSER, CANARY, ORIGIN, SHOP, ClickRoom, counted, identity, told
+from tests.unit.gateway_room import Room, placed
+
+PAGE = {
+    "page_location": "/p/85123A",
+    "page_referrer": "/",
+    "engagement_time_msec": 30_000,
+    "events": [
+        {"name": "view_item", "params": {"items": [{"item_id": "85123A", "item_category": "lights"}]}},
+        {"name": "add_to_cart", "params": {"items": [{"item_id": "85123A", "item_category": "lights"}]}},
+    ],
+}
+
+
+@pytest.fixture
+def room() -> ClickRoom:
+    return ClickRoom()
+
+
+async def test_one_message_of_the_snippet_is_one_page(room: ClickRoom) -> None:
+    answer = await room.beacon(PAGE)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": True})
+    (page,) = room.pages
+    assert (page.location, page.referrer, page.visible_seconds) == ("/p/85123A", "/", 30.0)
+    assert (page.item, page.category) == ("85123A", "lights")
+    assert [(each.name, each.item) for each in page.interactions] == [("add_to_cart", "85123A")]
+    ((site, address, agent, _),) = room.visits
+    assert (site.storefront, address, agent) == (SHOP, "127.0.0.1", BROWSER)
+
+
+async def test_it_sets_nothing_and_opens_itself_to_the_shop_alone(room: ClickRoom) -> None:
+    """C3: no cookie, nothing to remember anybody by."""
+    answer = await room.beacon(PAGE)
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "set-cookie" not in answer.headers
+    assert "access-control-allow-credentials" not in answer.headers
+    assert {"etag", "last-modified"}.isdisjoint(answer.headers), "a validator is an identifier"
+
+
+@pytest.mark.parametrize(
+    "said", [{"sec_gpc": "1"}, {"dnt": "1"}, {"sec_gpc": "0, 1"}, {"sec_gpc": "1", "dnt": "0"}]
+)
+@pytest.mark.parametrize("path", [path for path in ADAPTERS if len(path) > 5])
+async def test_of_somebody_who_refuses_nothing_is_read(
+    room: ClickRoom, path: str, said: dict[str, str]
+) -> None:
+    """R4: the body is not even asked for, whatever it is, and one number says that somebody refused."""
+    before = counted(Drop.REFUSED)
+
+    async def body() -> Any:
+        raise AssertionError("the body was read")
+        yield b""
+
+    headers = {"origin": ORIGIN, "user-agent": BROWSER, "content-type": "text/plain"}
+    headers |= {name.replace("_", "-"): value for name, value in said.items()}
+    answer = await room.http.post(f"{path}?shop={SHOP}", content=body(), headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert room.visits == []
+    assert counted(Drop.REFUSED) == before + 1
+
+
+@pytest.mark.parametrize("said", [{"sec_gpc": "0"}, {"dnt": "0"}, {"dnt": "unspecified"}, {"sec_gpc": "11"}])
+async def test_anything_but_one_is_no_refusal(room: ClickRoom, said: dict[str, str]) -> None:
+    assert (await room.beacon(PAGE, **said)).status_code == 202
+    assert len(room.pages) == 1
+
+
+async def test_orders_are_taken_of_those_who_refuse_to_be_counted() -> None:
+    """R4: everything else works the same."""
+    room = Room()
+    answer = await room.take(placed(), headers={"sec-gpc": "1", "dnt": "1"})
+    assert answer.status_code == 202
+    assert len(room.records()) == 1
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "curl/8.5.0",
+        "",
+        "x" * 2_000,
+    ],
+)
+async def test_programs_are_not_counted(room: ClickRoom, agent: str) -> None:
+    before = counted(Drop.BOT)
+    for _ in range(2):
+        assert (await room.beacon(PAGE, user_agent=agent)).status_code == 204
+    assert room.visits == []
+    assert counted(Drop.BOT) == before + 2
+
+
+@pytest.mark.parametrize(
+    ("shop", "origin", "status", "code"),
+    [
+        (SHOP, "https://evil.example", 403, "origin-foreign"),
+        (SHOP, "https://shop.example.evil.example", 403, "origin-foreign"),
+        (SHOP, "http://shop.example", 403, "origin-foreign"),
+        (SHOP, "null", 403, "origin-foreign"),
+        (SHOP, "", 403, "origin-foreign"),
+        ("shoeshop", ORIGIN, 404, "site-unknown"),
+        (None, ORIGIN, 404, "site-unknown"),
+        (CANARY, ORIGIN, 404, "site-unknown"),
+        ("%00", ORIGIN, 404, "site-unknown"),
+    ],
+)
+async def test_only_pages_of_the_shop_may_send(
+    room: ClickRoom, shop: str | None, origin: str, status: int, code: str, capsys
+) -> None:
+    answer = await room.beacon(PAGE, shop=shop, origin=origin)
+    assert (answer.status_code, answer.json()) == (status, {"code": code})
+    assert "access-control-allow-origin" not in answer.headers
+    assert CANARY not in told(answer, capsys)
+    assert room.visits == []
+
+
+async def test_preflight_lets_the_shop_send_json_and_nobody_else(room: ClickRoom) -> None:
+    headers = {"origin": ORIGIN, "access-control-request-method": "POST"}
+    for path in ADAPTERS:
+        answer = await room.http.options(f"{path}?shop={SHOP}", headers=headers)
+        assert answer.status_code == 204
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert answer.headers["access-control-allow-methods"] == "POST"
+        assert answer.headers["access-control-allow-headers"] == "content-type"
+        assert answer.headers["vary"] == "origin"
+    foreign = await room.http.options(f"/v1/collect?shop={SHOP}", headers={"origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    assert "access-control-allow-origin" not in foreign.headers
+    assert (await room.beacon(PAGE, content_type="application/json")).status_code == 202
+
+
+async def test_identity_is_not_read_and_its_names_are_counted(room: ClickRoom, capsys) -> None:
+    """C4: the fields' names are a number; what they hold goes nowhere."""
+    fields = (
+        "client_id",
+        "user_id",
+        "userId",
+        "anonymousId",
+        "traits",
+        "gclid",
+        "fbclid",
+        "email",
+        "session_id",
+    )
+    before = {field: identity(field) for field in fields}
+    body = {
+        **PAGE,
+        "page_location": f"{ORIGIN}/p/1?gclid={CANARY}&x=1&fbclid={CANARY}",
+        "client_id": CANARY,
+        "user_id": CANARY,
+        "events": [
+            {"name": "share", "userId": CANARY, "params": {"email": CANARY, "session_id": CANARY}},
+            {"event": "share", "anonymousId": CANARY, "traits": {"email": CANARY}},
+        ],
+    }
+    answer = await room.beacon(body)
+    assert answer.status_code == 202
+    assert {field: identity(field) - before[field] for field in fields} == dict.fromkeys(fields, 1.0)
+    (page,) = room.pages
+    assert all(CANARY not in repr(each) for each in (page, page.interactions))
+    assert [each.name for each in page.interactions] == ["share", "share"]
+    assert CANARY not in told(answer, capsys)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ("purchase", "order-event"),
+        ("refund", "order-event"),
+        ("begin_checkout", "checkout-event"),
+        ("add_payment_info", "checkout-event"),
+        ("login", "contact-event"),
+        ("generate_lead", "contact-event"),
+    ],
+)
+async def test_checkout_contact_and_order_events_are_refused_by_name(
+    room: ClickRoom, event: str, code: str, capsys
+) -> None:
+    before = counted(code)
+    body = {"event": event, "ecommerce": {"transaction_id": CANARY, "items": [{"item_id": CANARY}]}}
+    answer = await room.beacon(body)
+    assert (answer.status_code, answer.json()) == (422, {"code": code})
+    assert counted(code) == before + 1
+    assert room.visits == []
+    assert CANARY not in told(answer, capsys)
+    mixed = await room.beacon({**PAGE, "events": [*PAGE["events"], {"name": event}]})
+    assert (mixed.status_code, mixed.json()) == (202, {"accepted": True, "dropped": {code: 1}})
+    assert len(room.pages) == 1
+
+
+async def test_unknown_events_are_dropped_and_counted(room: ClickRoom, capsys) -> None:
+    before = counted(Drop.UNKNOWN)
+    answer = await room.beacon([{"event": CANARY}, {"event": "gtm.js"}, {"event": "share"}])
+    assert answer.json() == {"accepted": True, "dropped": {"unknown-event": 2}}
+    assert counted(Drop.UNKNOWN) == before + 2
+    assert CANARY not in told(answer, capsys)
+
+
+BAD: dict[str, tuple[Any, int, str]] = {
+    "nothing": (b"", 400, "not-json"),
+    "half": (b'{"events": [', 400, "not-json"),
+    "a text": (f'"{CANARY}"'.encode(), 202, ""),
+    "null": (b"null", 202, ""),
+    "not UTF-8": (b'{"event": "\xff"}', 400, "not-utf-8"),
+    "a lone surrogate": (b'{"event": "\\ud800"}', 400, "lone-surrogate"),
+    "NUL": (b'{"event": "\\u0000"}', 400, "nul"),
+    "a key twice": (b'{"event": "share", "event": "purchase"}', 400, "duplicate-key"),
+    "NaN": (b'{"engagement_time_msec": NaN, "events": []}', 400, "number-not-finite"),
+    "too deep": (b"[" * 40 + b"]" * 40, 400, "too-deep"),
+    "10,000 events": ([{"event": "share"}] * 10_000, 413, "too-many-events"),
+    "10,000 events of a page": ({**PAGE, "events": [{"name": "share"}] * 10_000}, 413, "too-many-events"),
+    "one event too many": ([{"event": "share"}] * (MOST_EVENTS + 1), 413, "too-many-events"),
+    "too long": (b'{"event": "' + b"x" * BODY_BYTES + b'"}', 413, "body-too-large"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_what_is_no_message_is_answered_and_not_repeated(room: ClickRoom, name: str, capsys) -> None:
+    body, status, code = BAD[name]
+    answer = await room.beacon(body)
+    assert answer.status_code == status
+    assert answer.json().get("code", "") == code
+    assert room.visits == []
+    assert CANARY not in told(answer, capsys)
+
+
+@pytest.mark.parametrize(
+    "said", [{"content_type": "application/xml"}, {"content_type": "text/html"}, {"content_encoding": "gzip"}]
+)
+async def test_other_forms_are_refused(room: ClickRoom, said: dict[str, str]) -> None:
+    assert (await room.beacon(PAGE, **said)).status_code == 415
+    assert room.visits == []
+
+
+@pytest.mark.parametrize("hostile", ["x" * 100_000, "\u202e" * 3_000, "%" * 5_000])
+async def test_texts_beyond_any_use_are_as_if_they_were_not_said(room: ClickRoom, hostile: str) -> None:
+    """Half of a text may say something else, so none is ever cut."""
+    before = counted(Drop.TOO_LONG)
+    body = {
+        **PAGE,
+        "page_location": hostile,
+        "events": [{"name": "search", "params": {"search_term": hostile}}],
+    }
+    assert (await room.beacon(body)).status_code == 202
+    assert [(page.location, page.term) for page in room.pages] == [("", "")]
+    assert counted(Drop.TOO_LONG) == before + 2
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["https://evil.example/p/1", "//evil.example/p/1", "/\\evil.example", "https://shop.example@evil.example/",
+     "javascript:alert(1)", "p/1", "https://shop.example.evil.example/"],
+)  # fmt: skip
+async def test_pages_of_others_are_not_counted(room: ClickRoom, elsewhere: str) -> None:
+    before = counted(Drop.FOREIGN_PAGE)
+    assert (await room.beacon({**PAGE, "page_location": elsewhere, "events": []})).status_code == 202
+    assert room.visits == []
+    assert counted(Drop.FOREIGN_PAGE) == before + 1
+    await room.beacon({**PAGE, "page_referrer": elsewhere})
+    assert room.pages[0].referrer == ""
+
+
+async def test_what_a_browsers_clock_says_is_never_read(room: ClickRoom) -> None:
+    """The windows are the gateway's own: a clock that is wrong, or lies, moves nothing."""
+    for stamp in (0, -(2**60), 2**62, "1970-01-01T00:00:00Z", CANARY):
+        body = {**PAGE, "timestamp_micros": stamp, "timestamp": stamp, "sentAt": stamp}
+        assert (await room.beacon(body)).json() == {"accepted": True}
+    assert len({(page.location, page.visible_seconds) for page in room.pages}) == 1
+
+
+@pytest.mark.parametrize("time_msec", [-1, 1e300, "30000", None, True, [30_000]])
+async def test_times_that_are_none_are_not_counted(room: ClickRoom, time_msec: Any) -> None:
+    await room.beacon({**PAGE, "engagement_time_msec": time_msec})
+    (page,) = room.pages
+    assert page.visible_seconds in (None, 4 * 3_600.0)
+    assert (page.visible_seconds is None) == (time_msec != 1e300)
+
+
+async def test_without_a_tag_key_nothing_is_taken_and_the_sender_is_told(room: ClickRoom) -> None:
+    def none(*_: object) -> None:
+        raise Refusal(Code.TAG_KEY_MISSING)
+
+    room.anonymiser.take = none  # type: ignore[method-assign]
+    answer = await room.beacon(PAGE)
+    assert (answer.status_code, answer.json()) == (503, {"code": "tag-key-missing"})
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+
+async def test_without_the_database_shops_are_served_as_long_as_what_is_known_is_fresh(
+    room: ClickRoom,
+) -> None:
+    room.desk.away = True
+    assert (await room.beacon(PAGE)).json() == {"code": "store-unavailable"}
+    room.desk.away = False
+    assert (await room.beacon(PAGE)).status_code == 202
+    room.desk.away = True
+    assert (await room.beacon(PAGE)).status_code == 202
+
+
+async def test_a_fault_says_nothing_of_the_visitor(room: ClickRoom, capsys) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError(CANARY)
+
+    room.anonymiser.take = fault  # type: ignore[method-assign]
+    log.configure("gateway-1")
+    try:
+        answer = await room.beacon(PAGE)
+    finally:
+        log._configure_lines("unconfigured", log.logging.INFO)
+    assert (answer.status_code, answer.json()) == (500, {"code": "internal"})
+    said = told(answer, capsys)
+    assert "request failed" in said
+    assert CANARY not in said
+
+
+async def test_a_large_body_lets_others_have_their_turn(room: ClickRoom) -> None:
+    """Each product is a page of its own, so this is the most that one body can hold."""
+    turns: list[int] = []
+
+    def slow(_: object, __: str, ___: str, pages: Any) -> None:
+        turns.append(len(pages))
+        time.sleep(0.001)
+
+    room.anonymiser.take = slow  # type: ignore[method-assign]
+    events = [{"event": "view_item", "items": [{"item_id": str(number)}]} for number in range(MOST_EVENTS)]
+    ended: list[str] = []
+
+    async def send(name: str, body: Any) -> None:
+        assert (await room.beacon(body)).status_code == 202
+        ended.append(name)
+
+    await asyncio.gather(send("large", events), send("small", PAGE))
+    assert ended == ["small", "large"]
+    assert max(turns) == PAGES_PER_TURN
+    assert sum(turns) == MOST_EVENTS + 1
+
+
+async def test_gpc_is_said_to_be_abided_by(room: ClickRoom) -> None:
+    answer = await room.http.get("/.well-known/gpc.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["gpc"] is True
+    assert len(json.loads(answer.content)["lastUpdate"]) == 10
