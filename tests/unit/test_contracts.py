@@ -22,6 +22,7 @@ FOLDERS = {
     "dispatch": "carriers",
     "erasure": "erasure",
     "keyring": "keyring",
+    "insights": "insights",
 }
 EVENTS = [event for topic in ALL_TOPICS for event in topic.events]
 
