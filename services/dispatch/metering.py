@@ -11,6 +11,7 @@ from services.dispatch.store import SQL
 from services.kernel.decision import Outgoing
 from services.kernel.storage.postgres import DRIVER_ERRORS
 from services.kernel.telemetry import metrics
+from services.kernel.worker.background import Background
 
 LOOK_SECONDS = 5.0
 
@@ -23,29 +24,12 @@ def count_revocations(outgoing: Iterable[Outgoing]) -> None:
             metrics.PARTNER_REVOKED.labels(partner=partner, reason=each.headers["reason"]).inc()
 
 
-class Watch:
+class Watch(Background):
     """Looks every few seconds for what somebody should do something about."""
 
     def __init__(self, pool: Callable[[], asyncpg.Pool]) -> None:
         self._pool = pool
-        self._task: asyncio.Task[None] | None = None
         self._known: set[str] = set()
-
-    @property
-    def ready(self) -> bool:
-        """Looking decides nothing, so it never keeps the worker from being ready."""
-        return True
-
-    async def start(self) -> None:
-        """Begin looking."""
-        self._task = asyncio.create_task(self._look_for_ever())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def look(self) -> None:
         """Set the gauges; a partner that nothing waits for any more goes back to 0."""
@@ -56,7 +40,7 @@ class Watch:
             metrics.PARTNER_HELD.labels(partner=partner).set(held)
             metrics.PARTNER_OVERDUE.labels(partner=partner).set(overdue)
 
-    async def _look_for_ever(self) -> None:
+    async def _work(self) -> None:
         while True:
             # What cannot be read now is read again soon; readiness says that the database is away.
             with contextlib.suppress(*DRIVER_ERRORS):

@@ -13,6 +13,7 @@ from services.erasure.store import SQL
 from services.kernel.decision import Decide, Decision, Given
 from services.kernel.storage.postgres import DRIVER_ERRORS
 from services.kernel.telemetry import log, metrics
+from services.kernel.worker.background import Background
 
 LOOK_SECONDS = 5.0
 _log = log.get("erasure")
@@ -42,31 +43,14 @@ def _count(erasure: Erasure, at: datetime, *, first: bool) -> None:
         metrics.CERTIFIED_SECONDS.observe((at - erasure.verified_at).total_seconds())
 
 
-class Watch:
+class Watch(Background):
     """Looks every few seconds for whom requests are waiting, so that a silent owner shows as a number."""
 
     def __init__(self, pool: Callable[[], asyncpg.Pool], owners: tuple[str, ...]) -> None:
         self._pool = pool
         self._owners = owners
-        self._task: asyncio.Task[None] | None = None
 
-    @property
-    def ready(self) -> bool:
-        """Looking decides nothing, so it never keeps the worker from being ready."""
-        return True
-
-    async def start(self) -> None:
-        """Begin looking."""
-        self._task = asyncio.create_task(self._look())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _look(self) -> None:
+    async def _work(self) -> None:
         while True:
             # What cannot be read now is read again soon; readiness says that the database is away.
             with contextlib.suppress(*DRIVER_ERRORS):

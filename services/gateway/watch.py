@@ -4,38 +4,29 @@ Not being ready takes the gateway out of a load balancer's turn until the keyrin
 would bring no keyring back.
 """
 
-import asyncio
-import contextlib
-
 from services.kernel.clock import Clock
 from services.kernel.errors import LetheError
 from services.kernel.sealing.interface import Keyring
 from services.kernel.telemetry import log
+from services.kernel.worker.background import Background
 
 LOOK_SECONDS = 1.0
 _log = log.get(__name__)
 
 
-class KeyringWatch:
+class KeyringWatch(Background):
     """Asks by itself, so that it also notices where nobody sends anything."""
 
     def __init__(self, keyring: Keyring, clock: Clock) -> None:
         self._keyring = keyring
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
         self.answered = False
         """Whether the keyring served when last asked; not before it did for the first time."""
 
-    def start(self) -> None:
-        """Begin asking."""
-        self._task = asyncio.create_task(self._ask_for_ever())
-
-    async def stop(self) -> None:
-        """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    @property
+    def ready(self) -> bool:
+        """As it was last answered."""
+        return self.answered
 
     async def look(self) -> None:
         """Ask once."""
@@ -55,7 +46,7 @@ class KeyringWatch:
             return type(error).__name__
         return ""
 
-    async def _ask_for_ever(self) -> None:
+    async def _work(self) -> None:
         while True:
             await self.look()
             await self._clock.sleep(LOOK_SECONDS)

@@ -1,7 +1,6 @@
 """What the keyring does unasked: ends grounds by their date, replaces KEK versions, measures itself."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from services.kernel.clock import backoff
 from services.kernel.errors import LetheError
 from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
 from services.kernel.telemetry import log, metrics
+from services.kernel.worker.background import Background
 from services.keyring.expiry import expire
 from services.keyring.kek import Keks
 from services.keyring.rotation import ensure_primaries, resume, rotate
@@ -21,7 +21,7 @@ TICK_SECONDS = 1.0
 _log = log.get("chores")
 
 
-class Chores:
+class Chores(Background):
     """A part of the keyring's process. Several instances may do the same chores: each is safe to do twice."""
 
     def __init__(
@@ -37,7 +37,6 @@ class Chores:
         self._keks = keks
         self._known = known
         self._asked: set[Category] = set()
-        self._task: asyncio.Task[None] | None = None
         self._expire_at = 0.0
 
     @property
@@ -51,14 +50,7 @@ class Chores:
             await ensure_primaries(self._storage.pool, self._keks)
         except DRIVER_ERRORS as error:
             raise translate(error) from None
-        self._task = asyncio.create_task(self._work())
-
-    async def stop(self) -> None:
-        """End; a rotation goes on at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await super().start()
 
     def rotate(self, category: Category | None) -> None:
         """Replace the KEK version of a category, or of all, soon."""

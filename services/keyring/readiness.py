@@ -1,13 +1,13 @@
 """Serves nobody until everything is known: a restored keyring would hand out keys that were destroyed since."""
 
 import asyncio
-import contextlib
 
 from schemas.topics import COMMANDS, HOLDS
 from services.kernel.broker.interface import Broker, TopicPartition
 from services.kernel.errors import RetryableError
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log
+from services.kernel.worker.background import Background
 from services.kernel.worker.level import POLL_SECONDS, Level
 
 PARTITIONS = tuple(
@@ -16,12 +16,11 @@ PARTITIONS = tuple(
 _log = log.get("readiness")
 
 
-class Replay:
+class Replay(Background):
     """A part of the keyring's process: ready once holds and commands are read to where they ended at start."""
 
     def __init__(self, broker: Broker, storage: Storage) -> None:
         self._level = Level(broker, storage, PARTITIONS)
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -31,16 +30,9 @@ class Replay:
     async def start(self) -> None:
         """Note where the topics end now; raises `BrokerUnavailable`."""
         await self._level.mark()
-        self._task = asyncio.create_task(self._watch())
+        await super().start()
 
-    async def stop(self) -> None:
-        """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _watch(self) -> None:
+    async def _work(self) -> None:
         while not self._level.reached:
             try:
                 await self._level.look()

@@ -1,0 +1,46 @@
+"""What goes on beside the loops: until it is stopped, and a bug in it is not silent."""
+
+import asyncio
+import json
+
+import pytest
+
+from services.kernel.telemetry import log
+from services.kernel.worker.background import Background
+
+
+class Counting(Background):
+    """Counts until cancelled, or divides by zero where it is told to."""
+
+    def __init__(self, wrong_at: int = -1) -> None:
+        self.count = 0
+        self._wrong_at = wrong_at
+
+    async def _work(self) -> None:
+        while True:
+            self.count += 1 // (self.count - self._wrong_at)
+            self.count += 1
+            await asyncio.sleep(0)
+
+
+async def test_it_goes_on_until_it_is_stopped() -> None:
+    part = Counting()
+    await part.stop()
+    await part.start()
+    await asyncio.sleep(0.01)
+    await part.stop()
+    reached = part.count
+    assert reached and part.ready
+    await asyncio.sleep(0.01)
+    assert part.count == reached
+
+
+async def test_a_bug_is_told_when_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("sample-1")
+    part = Counting(wrong_at=0)
+    await part.start()
+    await asyncio.sleep(0.01)
+    (said,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (said["event"], said["error"]) == ("background work ended", "ZeroDivisionError")
+    with pytest.raises(ZeroDivisionError):
+        await part.stop()
