@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.insights import asking
-from services.insights.asking import Question, question, route_of
+from services.insights.asking import RECOMMENDATIONS, ForList, Question, question, route_of
 from services.insights.library import Library
 from services.insights.numbers import KEPT_BY, Answer
 from services.insights.pages import Pages
@@ -88,9 +87,7 @@ class Door:
         except Exception as error:  # noqa: BLE001 - the server's own report of it would quote a value
             _log.error("request failed", exc_info=error)
             return await _refuse(send, Refusal(Code.INTERNAL))
-        if scope["path"] == asking.RECOMMENDATIONS and asked[1] != question(
-            scope["path"], scope["query_string"], True
-        ):
+        if scope["path"] == RECOMMENDATIONS and isinstance(asked[1], ForList) and not asked[1].of:
             metrics.PERSONAL_REFUSED.inc()
         if tags and _known(tags, answer.tag):
             return await _send(send, 304, answer.unchanged, b"")

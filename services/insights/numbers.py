@@ -87,7 +87,7 @@ class Numbers:
     async def _overview(self, storefront: str) -> dict[str, Any]:
         kinds: dict[str, list[str]] = {}
         for kind, window in await self._desk.windows(storefront):
-            kinds.setdefault(kind, []).append(window)
+            kinds.setdefault(kind.value, []).append(window)
         dropped = await self._desk.dropped(storefront)
         return {
             "crowd": self._crowd,

@@ -80,6 +80,8 @@ class Signing:
             metrics.SIGN_INS.labels(ending="wrong").inc()
             raise Refusal(Code.TOKEN_WRONG)
         metrics.SIGN_INS.labels(ending="in").inc()
+        # The browser is on its way to the page, and must not be led back to the form.
+        await self._sessions.learn()
         return _cookie(headers, session, int(SESSION.total_seconds()))
 
     async def sign_out(self, headers: RawHeaders) -> str:
@@ -87,7 +89,7 @@ class Signing:
         session = session_of(headers)
         if session:
             await self._desk.sign_out(digest_of(session.encode()))
-            await self._sessions.refresh()
+            await self._sessions.learn()
         return _cookie(headers, "", 0)
 
 

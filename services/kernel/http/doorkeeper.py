@@ -79,6 +79,12 @@ class Doorkeeper:
         if self._read_at < started_at - STALE_SECONDS:
             raise StoreUnavailable("tokens-unread")
 
+    async def learn(self) -> None:
+        """Read the list by a question asked after this call: what was just changed is known then. Raises as `refresh` does."""
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
+        await self.refresh()
+
     def _start_reading(self) -> "asyncio.Task[None]":
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read_once())

@@ -124,3 +124,28 @@ async def test_a_digest_that_only_begins_like_a_known_one_lets_nobody_in(
     """The look-up goes by a part of the digest; whose token it is, is for all of it to say."""
     rows.tokens = {digest_of(b"good")[:8] + bytes(24): "bookshop"}
     assert await code_of(keeper, b"Bearer good") == "TokenWrong"
+
+
+async def test_what_was_changed_during_a_reading_is_known_after_learning(
+    keeper: Doorkeeper, rows: Rows, clock: StillClock
+) -> None:
+    """A reading that was under way when a token was added does not know it, and must not pass for one that does."""
+    await keeper.bearer(b"Bearer good")
+    go = asyncio.Event()
+    listed = rows.read
+
+    async def slow() -> Mapping[bytes, str]:
+        found = await listed()
+        await go.wait()
+        return found
+
+    keeper._read = slow
+    clock.at += 3
+    await keeper.bearer(b"Bearer good")
+    await asyncio.sleep(0.01)
+    rows.tokens[digest_of(b"new")] = "shoeshop"
+    learning = asyncio.create_task(keeper.learn())
+    await asyncio.sleep(0.01)
+    go.set()
+    await learning
+    assert await keeper.bearer(b"Bearer new") == "shoeshop"
