@@ -10,7 +10,7 @@ from services.kernel.broker.interface import Broker, Consumer, Message, Record, 
 from services.kernel.broker.kafka import KafkaBroker
 from services.kernel.broker.memory import MemoryBroker
 from services.kernel.broker.partition import partition_of
-from services.kernel.errors import LaneLost, LeaseExpired
+from services.kernel.errors import BrokerUnavailable, LaneLost, LeaseExpired
 from services.kernel.settings import WorkerSettings
 
 LANES = 4
@@ -88,10 +88,26 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             database_port=1, database_name="-", database_password="-", session_timeout_seconds=6,
         )  # fmt: skip
         made = World(KafkaBroker(settings), a, b, user.username)
+        await _coordinated(made)
     yield made
     for consumer in made.consumers:
         await consumer.stop()
     await made.broker.stop()
+
+
+async def _coordinated(world: World) -> None:
+    """Wait until groups have a coordinator: on a new broker the first that asks brings it about, and is put off."""
+    async with asyncio.timeout(60):
+        while True:
+            outbox = world.broker.outbox(world.group, TopicPartition(world.a, LANES - 1))
+            try:
+                await outbox.start()
+            except BrokerUnavailable:
+                await asyncio.sleep(0.2)
+            else:
+                return
+            finally:
+                await outbox.stop()
 
 
 async def test_what_is_sent_is_read_with_key_value_headers_and_in_order(world: World) -> None:
