@@ -18,6 +18,8 @@ from services.cli import (
     publish,
     scan,
     show,
+    sites,
+    statistics,
     storefronts,
     topics,
     verify,
@@ -29,6 +31,7 @@ GROUPS = (
     keys,
     dead_letters,
     storefronts,
+    sites,
     insights,
     publish,
     erasures,
@@ -36,6 +39,7 @@ GROUPS = (
     scan,
     show,
     partners,
+    statistics,
     demo,
 )
 """Modules with a function `register(app)` that adds their verbs."""

@@ -76,7 +76,8 @@ def close(
     async def ask(connection: asyncpg.Connection) -> list[asyncpg.Record]:
         return await connection.fetch(_ASK, shop, window)
 
-    rows = [dict(row) for row in _run(stack.attach(state), ask, [], undo=dry_run)]
+    nothing: list[asyncpg.Record] = []
+    rows = [dict(row) for row in _run(stack.attach(state), ask, nothing, undo=dry_run)]
     rows.sort(key=lambda row: (row["storefront"], row["window"]))
     table = output.table(("shop", "window"), (row.values() for row in rows))
     output.answer({"closing": rows}, as_json, table if rows else "nothing is open")
@@ -124,7 +125,7 @@ def _check(window: str | None) -> None:
     try:
         if window is not None:
             window_bounds(window)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Ended(Exit.USAGE, "a window is a UTC day (2026-11-23) or an hour (2026-11-23T09)") from None
 
 

@@ -40,7 +40,7 @@ class Closer:
         self.outgoing: list[Outgoing] = []
         self._cells_left, self._tags_left = PIECE_CELLS, PIECE_TAGS
 
-    async def close(self) -> tuple[Timer, ...]:
+    async def close_some(self) -> tuple[Timer, ...]:
         """Do a piece; return the reminder to go on, if anything is left to do."""
         position = (await self._tx.positions()).get(TopicPartition(CLICKS.name, self._lane), 0)
         work = await self._store.work(self._tx, self._lane, PIECE_WINDOWS)

@@ -16,7 +16,7 @@ from services.kernel.worker.worker import Handled, Received
 _OPEN = Standing(Stage.OPEN)
 
 
-async def count(
+async def take_in(
     store: ClickStore, rules: Rules, tx: Transaction, lane: int, batch: Sequence[Received]
 ) -> list[Handled]:
     """Count the cells of a lane's records; return how each record ended."""

@@ -106,7 +106,7 @@ def bounds(window: str) -> tuple[datetime, datetime] | None:
     """Return when a window starts and ends; None for one that no calendar has."""
     try:
         return window_bounds(window)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schemas.clicks import CellsSeen
 from schemas.privacy import Event
 from services.clickstream.closing import Closer
-from services.clickstream.counting import count
+from services.clickstream.counting import take_in
 from services.clickstream.domain import Closing, Rules
 from services.clickstream.store import ClickStore
 from services.kernel.storage.interface import TimerRow, Transaction
@@ -30,12 +30,12 @@ class Clicks:
         handled: dict[int, Handled] = {}
         if records:
             lane = records[0].record.partition
-            ended = await count(self._store, self._rules, tx, lane, records)
+            ended = await take_in(self._store, self._rules, tx, lane, records)
             handled = {id(each): done for each, done in zip(records, ended, strict=True)}
         for each in batch:
             if isinstance(each.event, Closing):
                 closer = Closer(self._store, self._rules, tx, each.event.lane)
-                timers = await closer.close()
+                timers = await closer.close_some()
                 handled[id(each)] = Handled(each, CONSUMED, tuple(closer.outgoing), timers)
         return [handled[id(each)] for each in batch]
 

@@ -15,6 +15,7 @@ CREATE TABLE closing (
     CHECK (stage = 'open' OR until_offset IS NOT NULL)
 );
 CREATE INDEX closing_open ON closing (ends_at) WHERE stage = 'open';
+CREATE INDEX closing_old ON closing (ends_at) WHERE stage = 'closed';
 CREATE INDEX closing_work ON closing (lane, until_offset) WHERE stage IN ('waiting', 'counting', 'sweeping');
 CREATE INDEX closing_untold ON closing (storefront, "window") WHERE lane = 0 AND stage = 'closed' AND NOT told;
 COMMENT ON COLUMN closing.until_offset IS 'The first record that comes too late; read from the broker after the end and its grace.';

@@ -35,6 +35,10 @@ MAIN_PATH = (
     "gateway/clicks/kept_key.py",
     "gateway/clicks/departures.py",
     "gateway/clicks/anonymiser.py",
+    "clickstream/handler.py",
+    "clickstream/counting.py",
+    "clickstream/closing.py",
+    "clickstream/ending.py",
     "dispatch/shipments.py",
     "dispatch/updates.py",
     "dispatch/labels.py",
@@ -51,6 +55,7 @@ OUTSIDE = {
 ASKS = {
     "positions", "streams", "backlog", "waiting", "last_number", "outbox", "blocked", "topic_ids", "committed",
     "beginnings", "ends", "event_ids", "position", "registry", "words", "copies", "find", "remembers",
+    "work", "page", "counts", "shares", "candidates", "complete", "ended",
 }  # fmt: skip
 """Questions: they change nothing and lock nothing, so dying before or after one is dying before the next step."""
 WAITS = {"sleep", "wait", "gather", "storefront", "read_bytes", "stop", "close"}
