@@ -26,8 +26,10 @@ TABLE = "rows"
 COMMITTED = "read_committed"
 FETCH_WAIT_MS = 100
 """Faust asks Kafka to hold an empty fetch for 1.5 s, and never says so."""
+POLL_SECONDS = 0.1
+"""Faust waits up to a second for the partitions that it has not yet enough of, while those wait that it had."""
 COMMIT_SECONDS = 1.0
-IN_HAND = 4_096
+IN_HAND = 16_384
 """Records fetched and not yet taken."""
 REQUEST_SECONDS = 40.0
 """Faust wants it longer than a session."""
@@ -50,6 +52,9 @@ class CommittedConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        return await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
 
 
 class Transport(driver.Transport):
