@@ -12,7 +12,7 @@ from services.gateway.clicks.head import BODY_BYTES
 from services.gateway.clicks.vocabulary import Drop
 from services.gateway.refusals import Code, Refusal
 from services.kernel.telemetry import log
-from tests.unit.clicks_room import BROWSER, CANARY, ORIGIN, SHOP, ClickRoom, counted, identity, told
+from tests.unit.clicks_door import BROWSER, CANARY, ORIGIN, SHOP, ClickRoom, counted, identity, told
 from tests.unit.gateway_room import Room, placed
 
 PAGE = {
