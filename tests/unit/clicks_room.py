@@ -1,76 +1,97 @@
-"""A door for clicks without a network, and whoever stands before it; what it hands on is kept to be looked at."""
+"""A room for the anonymiser: a clock to be turned by hand, a shop, a keyring in memory, a Kafka that may be away."""
 
-import json
+import asyncio
+import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-from prometheus_client import generate_latest
-
+from schemas.clicks import Cell, CellsSeen
+from services.gateway.clicks.anonymiser import Anonymiser, Mixing
 from services.gateway.clicks.page import Page
 from services.gateway.clicks.site import Site
-from services.kernel.telemetry import metrics
-from tests.unit.gateway_room import CANARY, SHOP, Room
+from services.gateway.refusals import Code, Refusal
+from services.kernel.broker.interface import Message
+from services.kernel.sealing.memory import MemoryVault
 
-ORIGIN = "https://shop.example"
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-SITE = Site.model_validate_json(
-    json.dumps(
-        {
-            "storefront": SHOP,
-            "origins": [ORIGIN, "https://www.shop.example"],
-            "routes": ["/", "/p/{item}", "/search", "/cart"],
-            "search_parameter": "q",
-        }
-    )
-)
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-class ClickRoom(Room):
-    """The real application; where the anonymiser would be, what it would have been given is kept."""
+class HandClock:
+    """Stands where it was put."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds - 1_000.0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+class Kafka:
+    """Takes what the anonymiser sends, or refuses it."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.messages: list[Message] = []
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        if self.away:
+            raise Refusal(Code.BROKER_UNAVAILABLE)
+        self.messages += messages
+
+
+@dataclass
+class Room:
+    """One anonymiser with what it stands on."""
+
+    mixing: Mixing = field(default_factory=lambda: Mixing(crowd=5))
+    clock: Any = field(default_factory=HandClock)
+    kafka: Kafka = field(default_factory=Kafka)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self.desk.put(SITE)
+        self.vault = MemoryVault(self.clock)
+        self.anonymiser = self.another()
+        self.site = Site.model_validate(
+            {"storefront": "shop", "origins": ("https://shop.example",), "routes": ("/", "/p/{item}")}
+        )
 
-    def rebuild(self) -> None:
-        super().rebuild()
-        self.visits: list[tuple[Site, str, str, list[Page]]] = []
-        self.anonymiser.take = self._take  # type: ignore[method-assign]
+    def another(self) -> Anonymiser:
+        """Return one more gateway's anonymiser at the same keyring and Kafka."""
+        return Anonymiser(
+            self.vault.principal("gateway"), self.kafka, self.clock, self.mixing, "1", random.Random(4)  # type: ignore[arg-type]
+        )  # fmt: skip
 
-    def _take(self, site: Site, address: str, agent: str, pages: Sequence[Page]) -> None:
-        self.visits.append((site, address, agent, list(pages)))
+    async def key(self) -> None:
+        """Let the anonymiser have the key of the day."""
+        await self.anonymiser._key.ask()
 
-    @property
-    def pages(self) -> list[Page]:
-        """Every page that was handed on."""
-        return [page for *_, pages in self.visits for page in pages]
+    def visit(
+        self, number: int, *pages: Page, of: Anonymiser | None = None, site: Site | None = None
+    ) -> None:
+        """Let one visitor see pages, the first page of the shop if none is named."""
+        agent = f"Agent/{number % 3}"
+        (of or self.anonymiser).take(
+            site or self.site, f"10.0.{number // 250}.{number % 250}", agent, pages or (Page("/"),)
+        )
 
-    async def beacon(
-        self, body: Any, path: str = "/v1/collect", shop: str | None = SHOP, **headers: str
-    ) -> httpx.Response:
-        """Send as a page does: text/plain, with its origin."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"origin": ORIGIN, "user-agent": BROWSER, "content-type": "text/plain;charset=UTF-8"}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        query = f"?shop={shop}" if shop else ""
-        return await self.http.post(path + query, content=content, headers=sent)
+    async def leave(self, seconds: float = 3_600.0) -> list[CellsSeen]:
+        """Let time pass, then let whoever may leave, leave; return all that is on the topic."""
+        self.clock.seconds += seconds
+        await self.anonymiser.leave()
+        return self.events()
 
+    def events(self) -> list[CellsSeen]:
+        """Return what Kafka has."""
+        return [CellsSeen.model_validate_json(message.value or b"") for message in self.kafka.messages]
 
-def counted(code: str) -> float:
-    """Return how many events were dropped for a reason."""
-    return metrics.REGISTRY.get_sample_value("lethe_clicks_dropped_total", {"code": code}) or 0.0
-
-
-def identity(field: str) -> float:
-    """Return how often a field of this name was dropped."""
-    return metrics.REGISTRY.get_sample_value("lethe_clicks_identity_total", {"field": field}) or 0.0
-
-
-def told(answer: httpx.Response, capsys: Any) -> str:
-    """Return all that the gateway has said: the answer, its headers, its log and its metrics."""
-    said = capsys.readouterr()
-    return f"{answer.text}{answer.headers}{said.out}{said.err}{generate_latest(metrics.REGISTRY).decode()}"
-
-
-__all__ = ["BROWSER", "CANARY", "ORIGIN", "SHOP", "SITE", "ClickRoom", "counted", "identity", "told"]
+    def cells(self) -> list[Cell]:
+        """Return the cells that Kafka has, in the order of the log."""
+        return [cell for event in self.events() for cell in event.cells]

@@ -59,11 +59,12 @@ class Mixing:
 class _Waiting:
     """Those who wait in one room."""
 
-    __slots__ = ("cells", "crowd", "since")
+    __slots__ = ("cells", "crowd", "since", "windows")
 
-    def __init__(self, room: Room, least: int, since: float) -> None:
-        self.crowd = Crowd(least)
-        self.cells = SealedCells(room.storefront, least)
+    def __init__(self, room: Room, mixing: Mixing, since: float) -> None:
+        self.crowd = Crowd(mixing.crowd)
+        self.cells = SealedCells(room.storefront, mixing.crowd)
+        self.windows = {kind: window_of(room.hour, hourly=kind in mixing.hourly) for kind in Kind}
         self.since = since
 
 
@@ -119,7 +120,7 @@ class Anonymiser:
             self._take(site, address, agent, pages)
         except KeyringUnavailable:
             _drop(Dropped.NO_KEY, len(pages))
-            raise Refusal(Code.KEYRING_UNAVAILABLE) from None
+            raise Refusal(Code.TAG_KEY_MISSING) from None
 
     async def leave(self) -> None:
         """Let those leave whose time has come, end the rooms of past hours, and send what has left."""
@@ -136,13 +137,11 @@ class Anonymiser:
         if key is None:
             raise KeyringUnavailable("no-tag-key")
         visitor = Visitor(key, site.storefront, address, agent)
-        now = self._clock.now()
-        room = Room(site.storefront, key.number, to_the_hour(now))
-        waiting = self._rooms.get(room) or _Waiting(room, self._mixing.crowd, self._clock.monotonic())
-        windows = {kind: window_of(now, hourly=kind in self._mixing.hourly) for kind in Kind}
+        room = Room(site.storefront, key.number, to_the_hour(self._clock.now()))
+        waiting = self._rooms.get(room) or _Waiting(room, self._mixing, self._clock.monotonic())
         # All of them are made before any is kept: a key that dies in between leaves nothing half done.
         made = [
-            waiting.cells.contribution(key, visitor, kind, windows[kind], text)
+            waiting.cells.contribution(key, visitor, kind, waiting.windows[kind], text)
             for page in pages
             for kind, text in cells_of(page, site)
         ]

@@ -51,9 +51,10 @@ class Departures:
         """Take what leaves together; False where too much waits already, and then it is dropped whole."""
         if self.waiting + len(contributions) > MOST_WAITING:
             return False
+        lane_by_id = {cell: lane_of(room.storefront, cell) for cell in {each.id for each in contributions}}
         lanes: dict[int, list[Contribution]] = defaultdict(list)
         for each in contributions:
-            lanes[lane_of(room.storefront, each.id)].append(each)
+            lanes[lane_by_id[each.id]].append(each)
         self._lanes.extend((room, lane, mine) for lane, mine in sorted(lanes.items()))
         self.waiting += len(contributions)
         return True

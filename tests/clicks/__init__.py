@@ -1,0 +1,1 @@
+"""What is measured of clicks on data that nobody here wrote."""
