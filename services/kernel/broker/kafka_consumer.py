@@ -10,6 +10,7 @@ from aiokafka import errors
 
 from services.kernel.broker.driver import REBALANCE_SECONDS, REQUEST_SECONDS, available, hang_up, within
 from services.kernel.broker.interface import Listener, Record, TopicPartition
+from services.kernel.broker.unpacking import UNREADABLE
 from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
 FETCH_RECORDS = 4_000
@@ -20,8 +21,6 @@ REFETCH_SECONDS = 0.2
 """Enough for the driver to have again what it let go of."""
 MOST_ALONE = 500
 """Records of one partition that are read one by one."""
-NO_TEXT = (("ce_", b"\xff"),)
-"""Stands for headers of which one has a name that is no text: no envelope has these, so the record is a dead letter."""
 
 
 class KafkaConsumer:
@@ -119,7 +118,10 @@ class KafkaConsumer:
             except UnicodeDecodeError:
                 offset = self._next[partition]
                 self.seek(partition, offset + 1)
-                return [*records, Record(partition.topic, partition.partition, offset, None, None, NO_TEXT)]
+                return [
+                    *records,
+                    Record(partition.topic, partition.partition, offset, None, None, UNREADABLE),
+                ]
             except (errors.KafkaError, OSError, AssertionError):
                 self._fetch_again()
                 break
