@@ -6,6 +6,7 @@ from typing import Any
 from services.demo import endings
 from services.demo.carrier import Carrier
 from services.demo.copies import of_subject
+from services.demo.counting import RARE, REFUSED
 from services.demo.findings import Check
 from services.demo.log_reader import is_denied
 from services.demo.scene import Scene
@@ -65,10 +66,17 @@ def where_the_text_is(scene: Scene) -> Iterator[Check]:
 
 
 def scan(scene: Scene, name: str, says: str) -> Iterator[Check]:
-    """Run `lethe scan` with the text on its standard input."""
+    """Run `lethe scan` with the text, and with what visitors left nothing of, on its standard input."""
     lines = [line for line in scene.script.note.splitlines() if len(line.strip()) >= SHORTEST_LINE]
-    ran = scene.room.lethe("scan", "--text-stdin", given="\n".join(lines))
-    yield Check(name, ran.code == 0, f"{says}: {_searched(ran.answer)}")
+    visitors = [RARE, REFUSED, scene.browsers.mark]
+    ran = scene.room.lethe("scan", "--text-stdin", given="\n".join([*lines, *visitors]))
+    finds = [each["text"] for each in ran.answer.get("finds", [])] if isinstance(ran.answer, dict) else []
+    searched = ran.code in (0, 1)
+    mine = any(number <= len(lines) for number in finds)
+    yield Check(name, searched and not mine, f"{says}: {_searched(ran.answer)}")
+    theirs = any(number > len(lines) for number in finds)
+    says = "nor is what one visitor searched for, nor anything of who refused, nor any browser's user agent"
+    yield Check("visitors_left_no_trace", searched and not theirs, says)
 
 
 def the_thief_copies(scene: Scene) -> Iterator[Check]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from deploy.local import stack
+from deploy.local import stack, workers
 from deploy.local.errors import PlatformUnavailable
-from services.demo import retail
+from services.demo import browsing, retail
+from services.demo.browsing import Browsing
 from services.demo.carrier import Carrier
 from services.demo.findings import Check, Findings
 from services.demo.retail import Retail
@@ -31,11 +32,17 @@ CARRIERS = (("redvan", True), ("bluevan", False))
 """Names, and whether they say when they have forgotten what they should."""
 ON_A_LABEL = ("name", "address_lines", "city", "region", "postal_code", "country", "phone", "delivery_note")
 """What the carriers' agreement names: no e-mail address."""
-SETTINGS = {"orders": {"returns_window_days": "0"}, "erasure": {"incomplete_after_seconds": "2"}}
-"""So that orders close when they are delivered, and a silent owner is missed soon."""
+SETTINGS = {
+    "orders": {"returns_window_days": "0"},
+    "erasure": {"incomplete_after_seconds": "2"},
+    "gateway": {"flush_seconds": "1"},
+}
+"""So that orders close when they are delivered, a silent owner is missed soon, and clicks do not wait for the hour."""
 DATA = Path(__file__).parents[3] / "shared" / "data" / "retail"
 """Beside the checkout, where the real days are kept."""
 REPORT = "demo.json"
+VISITS = 300
+"""So many visitors look around: enough for crowds, and for what has none."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,16 @@ def run(wishes: Wishes, telling: Telling) -> Findings:
     """Tell the whole story and write what was found; the platform is gone when this returns or raises."""
     findings = Findings()
     days = orders_of(wishes)
-    script = write_script(days, wishes.note, wishes.erasures)
+    script, seen = write_script(days, wishes.note, wishes.erasures), visits_of(wishes, days)
     telling.line(f"{days.source}: {len(days.purchases)} orders, {len(days.cancellations)} cancellations")
     telling.line(f"{days.adjustments} stock adjustments, which are no orders")
+    telling.line(f"{seen.source}: {len(seen.visits)} visitors, {seen.views} pages")
     wishes.out.mkdir(parents=True, exist_ok=True)
     with _interruptible(), _state(wishes) as state:
         try:
             with (
                 _platform(state, telling, findings) as platform,
-                _scene(platform, script, findings, telling, wishes) as scene,
+                _scene(platform, script, seen, findings, telling, wishes) as scene,
             ):
                 tell(scene)
         except BaseException:
@@ -91,6 +99,14 @@ def orders_of(wishes: Wishes) -> Retail:
     )
 
 
+def visits_of(wishes: Wishes, days: Retail) -> Browsing:
+    """Return what visitors look at: sessions of a public file where it is at hand, made-up ones elsewhere."""
+    try:
+        return browsing.read(wishes.data.parent, days, VISITS)
+    except FileNotFoundError:
+        return browsing.generate(days, VISITS)
+
+
 @contextmanager
 def _state(wishes: Wishes) -> Iterator[Path]:
     """Yield a directory for the platform; it is removed at the end unless somebody named it or wants to keep it."""
@@ -105,7 +121,9 @@ def _state(wishes: Wishes) -> Iterator[Path]:
 @contextmanager
 def _platform(state: Path, telling: Telling, findings: Findings) -> Iterator[stack.Stack]:
     """Yield a platform of its own, ready; take it down whatever happens."""
-    telling.heading("A platform of its own comes up: Kafka, two PostgreSQL clusters, five workers")
+    names = ", ".join(each.principal for each in workers.existing())
+    telling.heading("A platform of its own comes up: Kafka, two PostgreSQL clusters, and every worker")
+    telling.line(names)
     downloaded = [0]
 
     def fetching(done: int, wanted: int, size_bytes: int) -> None:
@@ -125,7 +143,12 @@ def _platform(state: Path, telling: Telling, findings: Findings) -> Iterator[sta
 
 @contextmanager
 def _scene(
-    platform: stack.Stack, script: Script, findings: Findings, telling: Telling, wishes: Wishes
+    platform: stack.Stack,
+    script: Script,
+    seen: Browsing,
+    findings: Findings,
+    telling: Telling,
+    wishes: Wishes,
 ) -> Iterator[Scene]:
     """Let the shop and the carriers in, and yield everything set for the first step."""
     room = Room(platform, telling.command)
@@ -137,7 +160,7 @@ def _scene(
     client = Lethe(platform.gateway_url, token.result(), on_error=lambda code, ids: None)
     shop = Shop(client, [each.name for each in carriers])
     try:
-        yield Scene(room, shop, carriers, script, findings, telling, wishes.out, NAME, token.result())
+        yield Scene(room, shop, carriers, script, seen, findings, telling, wishes.out, NAME, token.result())
     finally:
         for each in carriers:
             each.stop()

@@ -1,17 +1,21 @@
 """What every step of the story knows: the platform, the shop, the carriers, who plays which part, what was found."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.demo.browsing import Browsing
 from services.demo.carrier import Carrier
 from services.demo.copies import Copy
 from services.demo.findings import Findings
 from services.demo.retail import Cancellation, Purchase, Retail
 from services.demo.room import Room
 from services.demo.shop import Shop, one_of
+from services.demo.tallies import Numbers
 from services.demo.telling import Telling
 from services.demo.thief import Loot
+from services.demo.visitors import Browsers
 
 DOORSTEP = "Please ring twice and wait a moment at the blue door."
 """Note on the parcel that is still under way when its customer is forgotten."""
@@ -66,11 +70,15 @@ class Scene:
     shop: Shop
     carriers: Sequence[Carrier]
     script: Script
+    browsing: Browsing
     findings: Findings
     telling: Telling
     out: Path
     storefront: str
     token: str = field(repr=False)
+    browsers: Browsers = field(init=False)
+    told: Numbers = field(default_factory=Counter)
+    """Published numbers by kind, window and cell."""
     copies: list[Copy] = field(default_factory=list)
     """Every sealed value of the closed customer, read from the topics before the erasure."""
     loot: Loot | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from services.demo.attacking import every_old_copy_meets_every_living_key, the_thief_comes_back
 from services.demo.away import complete_when_dispatch_is_back, erase_while_dispatch_is_away
 from services.demo.closing import the_certificate_is_verified, the_text_is_nowhere, what_is_left
+from services.demo.counting import the_day_is_closed, the_merchandisers_page, visitors_look_around
 from services.demo.crowd import forget_a_crowd
 from services.demo.findings import Check
 from services.demo.looking import (
@@ -25,6 +26,9 @@ STORY: tuple[tuple[str, Step], ...] = (
     ("Orders stream in, sealed; every carrier gets its labels", stream_early_orders),
     ("A carrier opens its labels, and nothing else", carriers_see_their_labels_only),
     ("Parcels arrive, orders close", deliver_and_close),
+    ("Visitors look around, and nobody is followed", visitors_look_around),
+    ("The day is closed: numbers of crowds, and nothing else", the_day_is_closed),
+    ("What the merchandiser sees", the_merchandisers_page),
     ("What was read = how it ended", everything_read_has_ended),
     ("Where your text is now", where_the_text_is),
     ("A thief copies the keyring, and every sealed value from the topics", the_thief_copies),

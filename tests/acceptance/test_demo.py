@@ -1,7 +1,10 @@
 """`lethe demo`, as a newcomer runs it: it ends well, says what it checked, and leaves nothing behind."""
 
+import html
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.demo.counting import PAGE, PICTURE, RARE, REFUSED
+from services.demo.merchandiser import BROWSERS
 from services.erasure.signing import key_set
 from services.erasure.verification import verify
 
@@ -29,6 +34,9 @@ CHECKS = {
     "no_new_key", "old_copy_with_old_files_opens", "rotated", "old_copy_after_rotation_never_opens",
     "living_keys_survive", "certificate_verified", "changed_certificate_refused", "text_nowhere_after_all",
     "openings_counted", "only_the_law_keeps", "no_old_kek_is_left", "told_to_the_end",
+    "pages_taken", "refusal_not_read", "order_event_refused", "statistics_exact", "nothing_counted_twice",
+    "rare_search_unpublished", "hot_is_what_many_view", "numbers_are_for_their_readers", "page_shows_it",
+    "visitors_left_no_trace",
 }  # fmt: skip
 """Every one must have been made: a check that is left out says nothing."""
 
@@ -84,16 +92,26 @@ def test_certificate_and_public_keys_stay_and_hold(ran: Ran) -> None:
 
 
 def test_the_text_stands_in_nothing_that_stays(ran: Ran) -> None:
-    """What is left behind are verdicts, certificates and public keys."""
+    """What is left behind are verdicts, certificates, public keys and a page of crowds."""
     left = [path for path in ran.out.rglob("*") if path.is_file()]
-    assert {path.suffix for path in left} == {".json", ".jws", ".jwks"}
-    assert not [path for path in left if TEXT in path.read_text()]
+    assert {path.suffix for path in left} - {".png"} == {".json", ".jws", ".jwks", ".html"}
+    assert not [path for path in left if TEXT.encode() in path.read_bytes()]
+
+
+def test_the_merchandisers_page_stays_and_stands_alone(ran: Ran) -> None:
+    """It has charts, needs nothing from anywhere, and shows what crowds did, not what one visitor did (U3)."""
+    page = (ran.out / PAGE).read_text("utf-8")
+    assert "<style>" in page and "<svg" in page and "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    assert RARE not in html.unescape(page) and REFUSED not in html.unescape(page)
+    if any(map(shutil.which, BROWSERS)):
+        assert (ran.out / PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_story_is_told_in_plain_lines_without_a_terminal(ran: Ran) -> None:
     """The sceptic's text is on the label, every check is a sentence, and no control sequence is in the log."""
     assert TEXT in ran.said
-    assert ran.said.count("   ok    ") == len(CHECKS)  # one is made twice, one says nothing
+    assert ran.said.count("   ok    ") == len(CHECKS) + 1  # two are made twice, one says nothing
     assert "\x1b" not in ran.said
 
 
