@@ -104,7 +104,7 @@ SAID = st.one_of(
 
 
 @given(said=st.lists(SAID, max_size=12), cut=st.integers(0, 12), again=st.integers(0, 12))
-@examples(150)
+@examples(60)
 async def test_an_earlier_stretch_again_ends_where_the_first_reading_ended(said, cut, again):
     """Whatever the batches and whatever is read twice, the rows are those of reading once."""
     once, twice = MemoryStorage(), MemoryStorage()
