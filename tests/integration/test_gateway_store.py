@@ -10,6 +10,7 @@ import pytest
 
 from schemas.erasure import CertificateIssued, RequestProgressed, RequestState
 from services.gateway.app import MIGRATIONS
+from services.gateway.clicks.site import Site
 from services.gateway.domain import Kept, Request, decide
 from services.gateway.memory import MemoryDesk, MemoryRequestStore
 from services.gateway.settings import Settings
@@ -19,6 +20,7 @@ from services.kernel.http.doorkeeper import digest_of
 from services.kernel.ids import random_id
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
+from tests.unit.clicks_door import SITE
 
 WHEN = datetime(2026, 11, 23, 10, 17, 31, 250_000, tzinfo=UTC)
 
@@ -37,6 +39,15 @@ class Rows:
         await self.storage.pool.execute(
             "INSERT INTO storefront (id, token_sha256) VALUES ($1, $2)", storefront, digest_of(token.encode())
         )
+
+    async def put(self, site: Site) -> None:
+        if isinstance(self.desk, MemoryDesk):
+            return self.desk.put(site)
+        await self.storage.pool.execute(
+            "INSERT INTO site (storefront, document) VALUES ($1, $2) ON CONFLICT (storefront) DO UPDATE"
+            " SET version = nextval('site_version'), document = excluded.document",
+            site.storefront, site.model_dump_json(),
+        )  # fmt: skip
 
     async def revoke(self, storefront: str) -> None:
         if isinstance(self.desk, MemoryDesk):
@@ -71,6 +82,22 @@ async def test_tokens_are_found_by_digest_until_revoked(rows: Rows) -> None:
     assert dict(await rows.desk.tokens()) == {digest_of(b"one"): "bookshop", digest_of(b"two"): "shoeshop"}
     await rows.revoke("shoeshop")
     assert dict(await rows.desk.tokens()) == {digest_of(b"one"): "bookshop"}
+
+
+async def test_a_site_is_told_once_for_each_version(rows: Rows) -> None:
+    assert list(await rows.desk.sites([])) == []
+    await rows.put(SITE)
+    await rows.put(SITE.model_copy(update={"storefront": "shoeshop"}))
+    told = {row.storefront: row for row in await rows.desk.sites([])}
+    assert Site.model_validate_json(told[SITE.storefront].document) == SITE
+    known = [row.version for row in told.values()]
+    assert {row.document for row in await rows.desk.sites(known)} == {None}
+    changed = SITE.model_copy(update={"origins": ("https://new.example",)})
+    await rows.put(changed)
+    again = {row.storefront: row for row in await rows.desk.sites(known)}
+    assert again["shoeshop"].document is None
+    assert Site.model_validate_json(again[SITE.storefront].document) == changed
+    assert again[SITE.storefront].version not in known
 
 
 async def test_the_first_request_of_an_id_stays(rows: Rows) -> None:
