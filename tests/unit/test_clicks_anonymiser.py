@@ -208,16 +208,48 @@ async def test_what_kafka_does_not_confirm_is_sent_again_as_it_is(room: Room) ->
     assert sum(texts(room.cells()).values()) == 5 * 22
 
 
+async def test_who_comes_back_the_same_day_leaves_nothing_twice(room: Room) -> None:
+    """The hours of a day's tag would be a visitor's mark: two cells with the same ones were his (docs/adr/0067)."""
+    for _ in range(3):
+        for visitor in range(5):
+            room.visit(visitor)
+        await room.leave()
+    assert sum(texts(room.cells()).values()) == 5
+    assert len(room.cells()) == 5
+
+
+async def test_what_waits_for_the_end_of_its_hour_is_not_taken_again_in_the_next(room: Room) -> None:
+    """The next hour begins before anybody looked whether the last one is over."""
+    for visitor in range(5):
+        room.visit(visitor)
+    room.clock.seconds += 3_600
+    for visitor in range(5):
+        room.visit(visitor)
+    await room.leave(0)
+    await room.leave()
+    assert len(room.cells()) == 5
+
+
+async def test_what_was_dropped_may_come_again(room: Room) -> None:
+    for visitor in range(4):
+        room.visit(visitor)
+    await room.leave()
+    for visitor in range(5):
+        room.visit(visitor)
+    await room.leave()
+    assert len(room.cells()) == 5
+
+
 async def test_a_kafka_that_stays_away_costs_a_bounded_number(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(departures, "MOST_WAITING", 12)
     lost = Lost("kafka-away")
     room.kafka.away = True
-    for _ in range(4):
-        for visitor in range(5):
-            room.visit(visitor)
-        await room.leave()
+    for visitor in range(20):
+        room.visit(visitor)
+        if visitor % 5 == 4:
+            await room.leave()
     assert lost.count == 10
     room.kafka.away = False
     await room.leave(0)

@@ -18,6 +18,7 @@ from services.gateway.clicks.cells import cells_of
 from services.gateway.clicks.contribution import Contribution, SealedCells
 from services.gateway.clicks.crowd import Chance, Crowd, Dropped
 from services.gateway.clicks.departures import Departures, Room
+from services.gateway.clicks.gone import Gone
 from services.gateway.clicks.kept_key import KeptKey
 from services.gateway.clicks.page import Page
 from services.gateway.clicks.site import Site
@@ -85,6 +86,7 @@ class Anonymiser:
         self._mixing = mixing
         self._chance: Chance = chance or random.SystemRandom()
         self._departures = Departures(behind, policy)
+        self._gone = Gone()
         self._rooms: dict[Room, _Waiting] = {}
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
@@ -138,16 +140,20 @@ class Anonymiser:
             raise KeyringUnavailable("no-tag-key")
         visitor = Visitor(key, site.storefront, address, agent)
         room = Room(site.storefront, key.number, to_the_hour(self._clock.now()))
-        waiting = self._rooms.get(room) or _Waiting(room, self._mixing, self._clock.monotonic())
+        waiting = self._rooms.get(room)
+        if waiting is None:
+            self._end_before(room)
+            waiting = _Waiting(room, self._mixing, self._clock.monotonic())
         # All of them are made before any is kept: a key that dies in between leaves nothing half done.
         made = [
             waiting.cells.contribution(key, visitor, kind, waiting.windows[kind], text)
             for page in pages
             for kind, text in cells_of(page, site)
         ]
-        if made:
+        new = [each for each in made if not self._gone.holds(key.number, each)]
+        if new:
             self._rooms[room] = waiting
-            self._wait(waiting.crowd, visitor.mark, made)
+            self._wait(waiting.crowd, visitor.mark, new)
 
     def _wait(self, crowd: Crowd, mark: bytes, made: Sequence[Contribution]) -> None:
         if self._waiting + len(made) > MOST_WAITING:
@@ -164,8 +170,16 @@ class Anonymiser:
             everything = crowd.leave(self._chance)
             self._waiting -= len(everything)
             del self._rooms[room]
-            if not self._departures.add(room, everything):
+            if self._departures.add(room, everything):
+                self._gone.note(room.key, everything)
+            else:
                 _drop(Dropped.KAFKA_AWAY, len(everything))
+
+    def _end_before(self, room: Room) -> None:
+        """End what is left of the shop's past hours: what leaves with them is known before more of it comes."""
+        for other in [each for each in self._rooms if each.storefront == room.storefront]:
+            if other.hour != room.hour:
+                self._end(other)
 
     def _end(self, room: Room) -> None:
         """Let a crowd leave, or drop those who are none: nobody else will come to them."""
