@@ -4,9 +4,31 @@ from tests.faults.mutants.mutant import Mutant
 
 LOOP = "tests/unit/kernel/test_loop.py::"
 GUARDS = "tests/unit/kernel/test_loop_guards.py::"
+ASSIGNOR = "tests/unit/kernel/test_assignor.py::"
+UNPACKING = "tests/unit/kernel/test_unpacking.py::"
 WORKER = "services/kernel/worker/"
 
 LANES = (
+    Mutant(
+        "lanes-stay-whole",
+        "In a deploy that adds a topic an order and its delivery are with two owners.",
+        "services/kernel/broker/assignor.py",
+        "[lane for lane in share if lane in partitions[topic]]",
+        "sorted(partitions[topic])[sorted(m for m in members if topic in members[m].subscription).index(member)"
+        " :: sum(topic in each.subscription for each in members.values())]",
+        (
+            ASSIGNOR + "test_members_that_subscribe_differently_split_no_lane",
+            ASSIGNOR + "test_who_comes_with_a_new_topic_moves_no_lane_of_the_others",
+        ),
+    ),
+    Mutant(
+        "lanes-by-instance",
+        "Whoever joins again gets other lanes, and everybody else with it.",
+        "services/kernel/broker/assignor.py",
+        "sorted(members, key=lambda member: (members[member], member))",
+        "sorted(members)",
+        (ASSIGNOR + "test_shares_follow_the_instances_names_whoever_they_are_in_the_group",),
+    ),
     Mutant(
         "lane-lock",
         "A paused owner decides on a suppression list from before it had the lane: a row outlives its receipt.",
@@ -52,6 +74,38 @@ LANES = (
         "            self._fetch_again()\n            raise BrokerUnavailable",
         "            raise BrokerUnavailable",
         ("tests/unit/kernel/test_kafka_consumer.py::test_what_a_failing_fetch_had_in_hand_is_fetched_again",),
+    ),
+    Mutant(
+        "bombs-unpacked-within-bounds",
+        "A partner's 10 KB of zstd fill the memory of dispatch.",
+        "services/kernel/broker/unpacking.py",
+        "    setattr(_driver, _name, _decode)",
+        "    pass",
+        (UNPACKING + "test_a_bomb_is_one_record_without_contents_and_what_follows_is_read",),
+    ),
+    Mutant(
+        "bombs-within-an-answer",
+        "Thousands of batches, each as large as is allowed, are unpacked at once.",
+        "services/kernel/broker/unpacking.py",
+        "self.room > 0 and bool(self._records.has_next())",
+        "bool(self._records.has_next())",
+        (UNPACKING + "test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be",),
+    ),
+    Mutant(
+        "unpacked-or-set-aside",
+        "One partner's batch that cannot be unpacked stops dispatch for all partners, at every restart.",
+        "services/kernel/broker/unpacking.py",
+        "except Exception as error:  # noqa: BLE001 - whatever a decoder makes of a stranger's bytes",
+        "except ImportError as error:",
+        (UNPACKING + "test_what_no_decoder_can_unpack_stops_nobody",),
+    ),
+    Mutant(
+        "group-position-is-advisory",
+        "A position of the group that has expired ends a worker whose database is ahead, or whose operator said so.",
+        "services/kernel/broker/kafka_consumer.py",
+        "if self._next.get(TopicPartition(topic, number)) == offset:",
+        "if offset >= 0:",
+        ("tests/unit/kernel/test_kafka_consumer.py::test_where_the_group_was_may_be_gone",),
     ),
     Mutant(
         "headers-of-no-text",
@@ -346,6 +400,14 @@ FAILURES = (
 )
 
 LEAVES = (
+    Mutant(
+        "published-or-not-known",
+        "A broker that is just back knows no group yet: everything that was published is published again.",
+        "services/kernel/broker/kafka.py",
+        'raise BrokerUnavailable("group-unknown-yet")',
+        "return 0",
+        ("tests/unit/kernel/test_broker_errors.py::test_a_group_that_is_not_known_yet_is_asked_for_again",),
+    ),
     Mutant(
         "outbox-position",
         "What a killed owner had published and not yet deleted is published again.",
