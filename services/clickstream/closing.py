@@ -12,7 +12,18 @@ from datetime import timedelta
 
 from schemas.statistics import Counted, MassDropped
 from schemas.topics import CLICKS, STATISTICS
-from services.clickstream.domain import SUMMING, Closing, Rules, Span, Stage, fits, largest, reached, told
+from services.clickstream.domain import (
+    SUMMING,
+    Closing,
+    Rules,
+    Span,
+    Stage,
+    fits,
+    largest,
+    reached,
+    told,
+    told_mass,
+)
 from services.clickstream.store import CellRow, ClickStore, Number, Work
 from services.kernel.broker.interface import TopicPartition
 from services.kernel.decision import Outgoing, Timer
@@ -137,7 +148,7 @@ class Closer:
     async def _sum(self, days: Collection[Span]) -> None:
         """Tell what was dropped of days of which every window is published."""
         ended = await self._store.ended(self._tx, days)
-        masses = {day: told(mass, self._rules.crowd) for day, mass in ended.items()}
+        masses = {day: told_mass(mass, self._rules.crowd) for day, mass in ended.items()}
         if not masses:
             return
         with step(Step.SUM):

@@ -160,3 +160,14 @@ def told(count: int, crowd: int) -> int:
     """Return what may be told of a count: rounded down to a multiple of the crowd, so that no difference of two
     numbers is about fewer; 0: nothing."""
     return count // crowd * crowd
+
+
+def told_mass(mass: int, crowd: int = CROWD) -> int:
+    """Return what may be told of a dropped mass: its first digit, in its place; 0 below ten crowds.
+
+    Whoever knows all that was dropped but one cell would read that cell's number off a finer one.
+    """
+    if mass < 10 * crowd:
+        return 0
+    place: int = 10 ** (len(str(mass)) - 1)
+    return mass // place * place

@@ -4,7 +4,6 @@ import random
 import secrets
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from deploy.local import stack
 from deploy.local.stack import Stack
 from schemas.clicks import Kind
-from schemas.topics import CLICKS, STATISTICS
-from tests.fixtures import clicks, evidence
+from tests.fixtures import clicks
 from tests.fixtures.clicks import Door, today
 from tests.fixtures.evidence import await_
 from tests.fixtures.lethe import lethe
@@ -46,8 +44,7 @@ def visits(door: Door, shop: str, rng: random.Random) -> list[clicks.Cell]:
 
 def close(running: Stack, shop: str) -> None:
     """Close what is open of a shop, as an operator does."""
-    sql = "SELECT 1 FROM clickstream.closing WHERE storefront = $1 AND stage = 'open'"
-    await_("the shop is known", lambda: evidence.rows(running.admin_dsn(), sql, shop))
+    await_("the shop is known", lambda: clicks.is_open(running, shop))
     tried = lethe(running.layout.root, "statistics", "close", "--shop", shop, "--dry-run")
     assert tried == lethe(running.layout.root, "statistics", "close", "--shop", shop)
 
@@ -59,26 +56,6 @@ def shown(running: Stack, shop: str) -> dict[str, list[dict[str, object]]]:
 def is_published(running: Stack, shop: str) -> bool:
     windows = shown(running, shop)["windows"]
     return bool(windows) and {each["stage"] for each in windows} == {"published"}
-
-
-def said(running: Stack, shop: str) -> tuple[clicks.Told, list[int]]:
-    """Return what the topic has of a shop: its numbers, its dropped masses; fail where one is there twice."""
-    found = [
-        e for e in clicks.published(evidence.read(running, [STATISTICS.name])) if e["storefront"] == shop
-    ]
-    names = Counter((e["window"], e["kind"], e["cell"]) for e in found if "cell" in e)
-    assert not [name for name, times in names.items() if times > 1], "published twice"
-    told = {
-        (shop, str(e["window"]), str(e["kind"]), str(e["cell"])): e["count"] for e in found if "cell" in e
-    }
-    return told, [e["mass"] for e in found if "mass" in e]  # type: ignore[return-value, misc]
-
-
-def computed(running: Stack, shop: str) -> tuple[clicks.Told, list[int]]:
-    """Return the same, computed apart from the records on the topic and the offsets of the cut."""
-    mine = [e for e in evidence.read(running, [CLICKS.name]) if f'"{shop}"'.encode() in (e.value or b"")]
-    told, masses = clicks.expected(mine, clicks.cuts(running))
-    return told, list(masses.values())
 
 
 def test_killed_joined_and_told_twice_it_publishes_what_the_topic_says(running: Stack) -> None:
@@ -102,8 +79,8 @@ def test_killed_joined_and_told_twice_it_publishes_what_the_topic_says(running: 
         running.restart("clickstream-1", wait=False)
     clicks.send(running, door.records(shop, visits(door, shop, rng)))
     await_("everything is published", lambda: is_published(running, shop), 90)
-    told, masses = said(running, shop)
-    assert (told, masses) == computed(running, shop)
+    told, masses = clicks.said(running, shop)
+    assert (told, masses) == clicks.computed(running, shop)
     assert len(told) > 20 and len(masses) == 1
     table = {
         (shop, e["window"], e["kind"], e["cell"]): e["count"] for e in shown(running, shop)["statistics"]

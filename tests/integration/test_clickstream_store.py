@@ -71,11 +71,13 @@ async def test_the_same_visitor_counts_again_in_another_window_cell_and_shop(roo
 
 
 async def test_below_a_crowd_nothing_is_told_but_a_coarse_sum(room: Room) -> None:
-    room.say(room.crowd(OVER, "common", 14) + room.crowd(OVER, "rare", 4) + room.crowd(OVER, "rarer", 3))
+    room.say(room.crowd(OVER, "common", 14))
+    for number in range(38):
+        room.say(room.crowd(OVER, f"rare {number}", 1 + number % 4))
     await room.read()
     await room.close()
     assert await room.told() == {(SHOP, OVER, "product", "common"): 10}
-    assert await room.masses() == {(SHOP, OVER): 5}
+    assert await room.masses() == {(SHOP, OVER): 90}
     await room.as_expected()
 
 
@@ -226,25 +228,26 @@ async def test_a_window_is_open_until_its_grace_is_over(room: Room) -> None:
 
 async def test_the_mass_of_a_day_waits_for_all_its_hours_and_lanes(room: Room) -> None:
     hours = [hour_of(OVER, hour) for hour in (3, 17)]
-    room.say(cell for hour in hours for cell in room.crowd(hour, "word", 4, kind="search"))
+    texts = [(hour, f"word {number}") for hour in hours for number in range(20)]
+    room.say(cell for hour, text in texts for cell in room.crowd(hour, text, 3, kind="search"))
     await room.read()
     await room.ending.look()
     for lane in range(1, LANES):
         await room.turns(lane)
         assert await room.masses() == {}
     await room.turns()
-    assert await room.masses() == {(SHOP, OVER): 5}
+    assert await room.masses() == {(SHOP, OVER): 100}
 
 
 async def test_a_crowd_that_does_not_tell_its_text_is_dropped(room: Room) -> None:
     """Sealed for a larger crowd, or not by a gateway: the number of visitors is no reason to publish it."""
     larger = Door(crowd=20)
-    room.say([larger.cell(SHOP, OVER, Kind.PRODUCT, "p1", f"v{n}") for n in range(9)], door=larger)
-    room.say(room.crowd(OVER, "two\tparts", 6))
+    room.say([larger.cell(SHOP, OVER, Kind.PRODUCT, "p1", f"v{n}") for n in range(19)], door=larger)
+    room.say(room.crowd(OVER, "two\tparts", 66))
     await room.read()
     await room.close()
     assert await room.told() == {}
-    assert await room.masses() == {(SHOP, OVER): 15}
+    assert await room.masses() == {(SHOP, OVER): 80}
 
 
 async def test_random_visits_in_random_batches_come_out_as_computed_apart(room: Room) -> None:

@@ -20,6 +20,7 @@ from services.clickstream.domain import (
     largest,
     reached,
     told,
+    told_mass,
 )
 from services.clickstream.settings import Settings
 from services.kernel.errors import ConfigurationError
@@ -91,9 +92,16 @@ def test_a_number_is_told_of_whole_crowds_only(count: int, crowd: int) -> None:
 
 @given(st.lists(st.integers(0, 10_000), max_size=30), st.lists(st.integers(0, 10_000), max_size=30))
 def test_no_difference_of_told_numbers_is_about_fewer_than_a_crowd(one: list[int], other: list[int]) -> None:
-    """Windows, kinds, totals, dropped masses: whatever is subtracted from whatever, it is a multiple of the crowd."""
+    """Windows, kinds, totals: whatever is subtracted from whatever, it is a multiple of the crowd."""
     difference = sum(told(each, CROWD) for each in one) - sum(told(each, CROWD) for each in other)
     assert difference % CROWD == 0
+
+
+@given(st.integers(0, 10**9), st.integers(LEAST_CROWD, 500))
+def test_a_dropped_mass_is_told_by_its_first_digit_only(mass: int, crowd: int) -> None:
+    """Whoever knows all that was dropped but one cell does not learn that cell's number."""
+    said = told_mass(mass, crowd)
+    assert said == (0 if mass < 10 * crowd else int(str(mass)[0] + "0" * (len(str(mass)) - 1)))
 
 
 def test_of_two_keys_the_larger_number_counts_and_never_the_sum() -> None:
