@@ -18,7 +18,11 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def reader(whole_platform, tool, tmp_path):
     """Somebody in an empty folder, with `lethe` installed and a `kcat` that Kafka 4 lets in."""
     stack = whole_platform.stack
-    known_to_all = {**environment(tmp_path, stack.state, tool("kcat")), "LETHE_URL": stack.gateway_url}
+    known_to_all = {
+        **environment(tmp_path, stack.state, tool("kcat")),
+        "LETHE_URL": stack.gateway_url,
+        "LETHE_INSIGHTS": stack.insights_url,
+    }
 
     def follow(page: str, **known: str) -> str:
         """Run every command of a page and return what was printed; any unexpected exit code ends it."""
@@ -35,11 +39,13 @@ def reader(whole_platform, tool, tmp_path):
     return follow
 
 
-def test_a_storefront_connects_sends_an_order_and_forgets_a_customer(reader):
-    """R3, by the storefront's page."""
+def test_a_storefront_connects_sends_an_order_forgets_a_customer_and_counts_clicks(reader):
+    """R3 and C3, by the storefront's page."""
     printed = reader("storefront.md")
-    assert '"accepted"' in printed
+    assert '{"accepted":true}' in printed
     assert '"salt"' in printed
+    assert '{"accepted":true,"dropped":{"checkout-event":1}}' in printed
+    assert '"gpc": true' in printed
 
 
 def test_an_operator_looks_scales_and_rotates(reader, tmp_path):
@@ -50,6 +56,14 @@ def test_an_operator_looks_scales_and_rotates(reader, tmp_path):
     assert {each["topic"] for each in json.loads((tmp_path / "topics.json").read_text())["topics"]} > {
         "orders"
     }
+    assert "What is never collected" in printed
+
+
+def test_a_merchandiser_reads_what_crowds_do(reader):
+    """U3, by the merchandiser's page: every question is answered, before there is anything to read, too."""
+    printed = reader("merchandiser.md")
+    for said in ('"listing":"hot"', '"listing":"trending"', '"listing":"also-viewed"', '"kind":"search"'):
+        assert said in printed
 
 
 def test_a_privacy_officer_follows_a_request_and_checks_its_certificate(reader, whole_platform, tmp_path):
@@ -62,3 +76,4 @@ def test_a_privacy_officer_follows_a_request_and_checks_its_certificate(reader, 
     erased = lethe(state, "erase", subject, "--token-file", str(token), "--wait", "60", expect=(0,))
     printed = reader("privacy-officer.md", REQUEST=erased["request"], SALT=erased["salt"], SUBJECT=subject)
     assert "certified" in printed
+    assert "Sec-GPC: 1" in printed
