@@ -23,6 +23,7 @@ FOLDERS = {
     "erasure": "erasure",
     "keyring": "keyring",
     "insights": "insights",
+    "recommendations": "recommendations",
 }
 EVENTS = [event for topic in ALL_TOPICS for event in topic.events]
 
@@ -177,7 +178,7 @@ def _named(docstring: str, heading: str) -> set[str]:
     """Return the topics that follow a heading, up to the next heading."""
     known = {topic.name.replace("{partner}", "*") for topic in ALL_TOPICS}
     text = re.split(r"\b(?:Reads|Writes|Keeps|Opens|Sees|Serves|Never)\b", docstring.partition(heading)[2])[0]
-    return {word for word in re.findall(r"[\w.*]+", text) if word in known}
+    return {word for word in re.findall(r"[\w.*-]+", text) if word in known}
 
 
 # --- events ---
