@@ -112,7 +112,7 @@ class Reader:
             storefront=shop, crowd=self._crowd, day=day, hour=hour, days=tuple(days), hours=tuple(hours),
             charts={kind: _chart(kind, *each) for kind, each in found.items()},
             hot=hot, hot_bars=_bars_of(hot), trending=trending, trending_bars=_bars_of(trending),
-            flow=flow(steps[:MOST_STEPS], 1_000, 230, 28),
+            flow=flow(steps[:MOST_STEPS], 1_000, 200, 24),
             flow_narrow=flow(steps[:MOST_STEPS_NARROW], 340, 0, 17),
             dwell=panels(_places(found[Kind.DWELL][1])),
             dropped=dropped.get(day),
