@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 
 # The whole tree; what fails fastest comes first.
 test: forget-outcomes check
-	$(BIN)/python -m pytest --durations=10 tests/contract tests/integration tests/acceptance
+	$(BIN)/python -m pytest --durations=10 tests/attacks tests/contract tests/integration tests/acceptance
 	$(BIN)/python -m pytest --durations=10 tests/faults
 	$(BIN)/python -m tests.promises
 
