@@ -102,14 +102,14 @@ def _bare(platform: Stack) -> Iterator[Door]:
     command = [sys.executable, "-m", "tests.benchmarks.bare_gateway", str(port), platform.kafka, str(secret)]
     process = subprocess.Popen(command)
     try:
-        _await_listening(port)
+        await_listening(port)
         yield Door("bare", port, {"itself": process.pid, "broker": platform.pid("kafka")})
     finally:
         process.terminate()
         process.wait()
 
 
-def _await_listening(port: int) -> None:
+def await_listening(port: int) -> None:
     until = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -1,0 +1,173 @@
+"""The door for clicks beside a bare route that forwards the raw JSON: one page a request, of many visitors."""
+
+import json
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from urllib.request import urlopen
+
+from deploy.local import stack as local
+from deploy.local.ports import LOOPBACK, choose
+from deploy.local.stack import Stack
+from tests.benchmarks import http_load
+from tests.benchmarks.costs import Cost, Costs
+from tests.benchmarks.gateway import await_listening
+from tests.benchmarks.result import Result, table
+from tests.fixtures.lethe import lethe
+
+SECONDS = 6.0
+WARM_UP_SECONDS = 2.0
+CONNECTIONS = 32
+VISITORS = 2_000
+ITEMS = 500
+TERMS = 200
+SHOP, ORIGIN = "bench", "https://bench.example"
+GOALS = {"collect/raw": 0.7}
+SITE = {
+    "origins": [ORIGIN],
+    "routes": ["/", "/p/{item}", "/search", "/cart", "/help/*"],
+    "search_parameter": "q",
+}
+SETTINGS = {"gateway": {"trusted_proxies": json.dumps([f"{LOOPBACK}/32"]), "flush_seconds": "1"}}
+"""Visitors have addresses of their own, and leave each second: an hour's pages would outlast the measurement."""
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One stretch of load on one door."""
+
+    pages_per_second: float
+    costs: dict[str, Cost]
+    """Processor seconds for 1,000 pages, and memory."""
+
+
+def measure(stack: Stack, rounds: int) -> Result:
+    """Load both doors in turns; every page that ours was sent must have been counted as taken."""
+    platform = local.start(stack.state, only=("keyring", "gateway"), settings=SETTINGS)
+    _set_site(platform)
+    doors = {"collect": platform.identity.ports["gateway-1:http"]}
+    pids = {"collect": {"itself": platform.pid("gateway-1"), "broker": platform.pid("kafka")}}
+    laps: dict[str, list[Lap]] = defaultdict(list)
+    with _bare(platform) as (port, pid):
+        doors["raw"] = port
+        pids["raw"] = {"itself": pid, "broker": platform.pid("kafka")}
+        for number in range(rounds + 1):
+            for name, door in doors.items():
+                lap = _lap(door, pids[name], SECONDS if number else WARM_UP_SECONDS)
+                if number:
+                    laps[name].append(lap)
+    lost = _given_up(platform)
+    assert not lost, f"{lost} contributions were given up: what was measured is not the work"
+    pairs = zip(laps["collect"], laps["raw"], strict=True)
+    ratios = {"collect/raw": [ours.pages_per_second / theirs.pages_per_second for ours, theirs in pairs]}
+    return Result(
+        ratios, GOALS, {name: [_figures(lap) for lap in each] for name, each in laps.items()}, _table(laps)
+    )
+
+
+def _set_site(platform: Stack) -> None:
+    path = platform.state / "tmp" / "bench-site.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(SITE))
+    lethe(platform.state, "sites", "set", SHOP, "--file", str(path))
+
+
+def _lap(port: int, pids: dict[str, int], seconds: float) -> Lap:
+    costs = Costs(pids)
+    answered, took_seconds = http_load.run(port, requests(), seconds, CONNECTIONS)
+    used = {
+        name: Cost(1_000 * cost.processor_seconds / answered, cost.resident_mib)
+        for name, cost in costs.read().items()
+    }
+    return Lap(answered / took_seconds, used)
+
+
+def requests() -> Iterator[bytes]:
+    """Yield requests for ever: some pages of some visitors, products by their popularity."""
+    chance = random.Random(7)
+    made = [_request(chance) for _ in range(4_000)]
+    while True:
+        yield from made
+
+
+def _request(chance: random.Random) -> bytes:
+    visitor = chance.randrange(VISITORS)
+    version = f"1{visitor % 40}.0"
+    body = json.dumps(_page(chance)).encode()
+    head = (
+        f"POST /v1/collect?shop={SHOP} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\n"
+        f"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:{version}) Gecko/20100101 Firefox/{version}\r\n"
+        f"X-Forwarded-For: 203.0.{visitor // 256}.{visitor % 256}\r\nAccept: */*\r\nAccept-Language: en-GB,en;q=0.5\r\n"
+        f"Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _page(chance: random.Random) -> dict[str, object]:
+    item, before = (f"SKU{int(chance.paretovariate(0.6)) % ITEMS}" for _ in range(2))
+    page: dict[str, object] = {
+        "page_location": f"/p/{item}?utm_source=mail", "page_referrer": f"/p/{before}",
+        "engagement_time_msec": 1_000 * chance.choice((0, 10, 30, 60)),
+    }  # fmt: skip
+    items = [{"item_id": item, "item_category": "lights"}]
+    events: list[dict[str, object]] = [{"name": "view_item", "params": {"items": items}}]
+    if chance.random() < 0.2:
+        events.append({"name": "add_to_cart", "params": {"items": items}})
+    if chance.random() < 0.2:
+        term = f"lamp {chance.randrange(TERMS)}"
+        events.append({"name": "search", "params": {"search_term": term}})
+    return page | {"events": events}
+
+
+def _given_up(platform: Stack) -> float:
+    """Return how many contributions ours gave up for want of room, as its metrics say."""
+    with urlopen(f"{platform.health_url('gateway-1')}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    given_up = [line for line in lines if line.startswith("lethe_cells_dropped_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in given_up)
+
+
+@contextmanager
+def _bare(platform: Stack) -> Iterator[tuple[int, int]]:
+    """Run the bare route in a process of its own; return its port and pid."""
+    port = choose(["bare"], {})["bare"]
+    secret = platform.secrets.path("gateway", "kafka_password")
+    command = [sys.executable, "-m", "tests.benchmarks.bare_clicks", str(port), platform.kafka, str(secret)]
+    process = subprocess.Popen(command)
+    try:
+        await_listening(port)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _figures(lap: Lap) -> dict[str, float]:
+    costs = {f"{name} CPU s per 1,000": round(cost.processor_seconds, 4) for name, cost in lap.costs.items()}
+    return {"pages_per_second": round(lap.pages_per_second), **costs}
+
+
+def _table(laps: dict[str, list[Lap]]) -> str:
+    rows = table(
+        ("door", "pages/s", "spread", "CPU s per 1,000", "broker", "memory MiB"),
+        [_row(name, each) for name, each in laps.items()],
+    )
+    ours, theirs = (_cost(laps[name], "itself") for name in ("collect", "raw"))
+    return f"{rows}\n\nBy the doors' own processor time the ratio is {theirs / ours:.2f}."
+
+
+def _row(name: str, laps: list[Lap]) -> tuple[str, ...]:
+    rates = [lap.pages_per_second for lap in laps]
+    spread = f"{min(rates):,.0f}-{max(rates):,.0f}"
+    costs = (f"{_cost(laps, part):.3f}" for part in ("itself", "broker"))
+    memory = max(lap.costs["itself"].resident_mib for lap in laps)
+    return (name, f"{median(rates):,.0f}", spread, *costs, f"{memory:.0f}")
+
+
+def _cost(laps: list[Lap], part: str) -> float:
+    return median(lap.costs[part].processor_seconds for lap in laps)
