@@ -184,6 +184,7 @@ def _other_crowd(crowd: int, numbers: Sequence[int]) -> bool:
     return math.gcd(*numbers) % crowd != 0 if numbers else False
 
 
-def spelled(day: str) -> str:
-    """Return a day as people write it."""
-    return f"{date.fromisoformat(day):%A, %-d %B %Y}" if day else ""
+def spelled(window: str) -> str:
+    """Return a window as people write it."""
+    day, _, hour = window.partition("T")
+    return f"{date.fromisoformat(day):%A, %-d %B %Y}" + (f", {hour}:00" if hour else "")
