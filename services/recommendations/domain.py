@@ -18,8 +18,9 @@ HALF_LIFE_DAYS = 3.0
 BEFORE = timedelta(days=7)
 """How far back "before" reaches for what is trending: a whole week, so that each weekday is in it once."""
 SMOOTHING = CROWD
-"""Added to both sides of a comparison. What was not published may have been anything below the crowd, so a term
-that was not there before has not risen infinitely, and a small one not much."""
+"""Added to what small numbers are divided by. What was not published may have been anything below the crowd, and what
+was is rounded down to it: a term that was not there before has not risen infinitely, two that ten people saw
+together and nobody else are not the most alike of all."""
 MOST_RELATED = 20
 """Longest list that belongs to a product: there are as many such lists as products."""
 DIGITS = 6
@@ -101,8 +102,8 @@ def also_viewed(
 ) -> Iterator[tuple[str, Items]]:
     """Yield for each product what is viewed right before or after it, most alike first.
 
-    The score is the cosine of the two products' visitors: pairs, in both directions, over the geometric mean of
-    their views. Counts alone would put the bestsellers of the shop beside every product.
+    The score is the cosine of the two products' visitors, smoothed: pairs, in both directions, over the geometric
+    mean of their views. Counts alone would put the bestsellers of the shop beside every product.
     """
     together: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for cell, windows in pairs.items():
@@ -117,7 +118,10 @@ def also_viewed(
         yield (
             product,
             _top(
-                ((other, seen / sqrt(of_it * views[other])) for other, seen in together[product].items()),
+                (
+                    (other, seen / (sqrt(of_it * views[other]) + SMOOTHING))
+                    for other, seen in together[product].items()
+                ),
                 MOST_RELATED,
             ),
         )

@@ -7,10 +7,11 @@ changelog, decide when a record is done. The only module that knows Faust's insi
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT
 from yarl import URL
@@ -121,6 +122,12 @@ class Application(faust.App):
         """Return the offset that is read next in each partition of the statistics."""
         found = {lane: await self.consumer.position(TP(STATISTICS.name, lane)) for lane in self.lanes()}
         return {lane: at for lane, at in found.items() if at is not None}
+
+    def recovering(self) -> dict[int, int]:
+        """Return how far the changelog has been read."""
+        return {
+            each.partition: at for each, at in self.tables.recovery.active_offsets.items() if at is not None
+        }
 
     def _create_directories(self) -> None:
         """Create none: the table is in memory."""

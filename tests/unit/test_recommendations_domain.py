@@ -166,7 +166,9 @@ def test_also_viewed_goes_both_ways_and_prefers_the_alike_to_the_popular():
     found = dict(also_viewed(pairs, products))
     assert [item.cell for item in found["lamp"]] == ["shade", "bestseller"]
     assert (
-        found["lamp"][0].score == found["shade"][0].score == pytest.approx(30 / (100 * 50) ** 0.5, abs=1e-6)
+        found["lamp"][0].score
+        == found["shade"][0].score
+        == pytest.approx(30 / ((100 * 50) ** 0.5 + 10), abs=1e-6)
     )
     assert [item.cell for item in found["bestseller"]] == ["lamp"]
 
@@ -174,7 +176,14 @@ def test_also_viewed_goes_both_ways_and_prefers_the_alike_to_the_popular():
 def test_a_product_whose_views_are_not_published_was_viewed_at_least_in_its_pairs():
     """Views in another window or below the crowd: no division by nothing, no score above what is known."""
     found = dict(also_viewed({SEPARATOR.join(("a", "b")): {day(): 10}}, {}))
-    assert found["a"][0].score == found["b"][0].score == 1
+    assert found["a"][0].score == found["b"][0].score == 10 / (10 + 10)
+
+
+def test_the_rarest_pair_is_not_the_most_alike_of_all():
+    """Ten people who saw two things together and nothing else say less than a hundred of two hundred."""
+    pairs = {SEPARATOR.join(("lamp", "rare")): {day(): 10}, SEPARATOR.join(("lamp", "shade")): {day(): 120}}
+    products = {"lamp": {day(): 200}, "rare": {day(): 10}, "shade": {day(): 400}}
+    assert [item.cell for item in dict(also_viewed(pairs, products))["lamp"]] == ["shade", "rare"]
 
 
 def test_a_products_own_list_is_short():
