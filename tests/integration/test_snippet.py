@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.unit.clicks_door import BROWSER, SITE, ClickRoom
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "storefront.md"
 MOST_BYTES = 2 * 1024
 STORES = """async () => ({
     cookie: document.cookie, local: {...localStorage}, session: {...sessionStorage},
@@ -196,6 +198,19 @@ async def test_one_message_for_a_page_and_what_was_done_there(shop: Shop) -> Non
     (head,) = shop.wire.heads
     assert b"cookie" not in head
     assert head[b"content-type"].startswith(b"text/plain"), "no preflight"
+
+
+async def test_the_how_tos_own_page_is_counted(shop: Shop) -> None:
+    """What docs/how-to/storefront.md tells shops to put into their pages, as it stands there."""
+    tagged, _ = re.findall(r"```html\n(.*?)```", HOW_TO.read_text("utf-8"), re.DOTALL)
+    shop.script = ""
+    shop.html = tagged.replace("https://lethe.example", f"http://127.0.0.1:{shop.gateway.port}")
+    page = await (await shop.visitor()).new_page()
+    await page.goto(f"{shop.origin}/p/85123A", wait_until="load")
+    await leave(shop, page, 1)
+    (message,) = shop.beacons()
+    assert sorted(each["name"] for each in message["events"]) == ["add_to_cart", "view_item"]
+    assert [each.item for each in shop.room.pages] == ["85123A"]
 
 
 async def test_what_was_pushed_before_it_was_there_counts(shop: Shop) -> None:

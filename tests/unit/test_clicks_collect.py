@@ -9,10 +9,11 @@ import pytest
 
 from services.gateway.clicks.collect import ADAPTERS, MOST_EVENTS, PAGES_PER_TURN
 from services.gateway.clicks.head import BODY_BYTES
+from services.gateway.clicks.site import Site
 from services.gateway.clicks.vocabulary import Drop
 from services.gateway.refusals import Code, Refusal
 from services.kernel.telemetry import log
-from tests.unit.clicks_door import BROWSER, CANARY, ORIGIN, SHOP, ClickRoom, counted, identity, told
+from tests.unit.clicks_door import BROWSER, CANARY, ORIGIN, SHOP, SITE, ClickRoom, counted, identity, told
 from tests.unit.gateway_room import Room, placed
 
 PAGE = {
@@ -126,6 +127,19 @@ async def test_only_pages_of_the_shop_may_send(
     assert "access-control-allow-origin" not in answer.headers
     assert CANARY not in told(answer, capsys)
     assert room.visits == []
+
+
+async def test_a_shop_whose_pixel_runs_in_a_sandbox_says_so(room: ClickRoom) -> None:
+    """Shopify's custom pixels have an origin of nobody's; only a shop that lists it is open to such frames."""
+    event = {"name": "product_viewed", "data": {"productVariant": {"sku": "A"}}}
+    assert (await room.beacon(event, "/v1/shopify", origin="null")).status_code == 403
+    room.desk.put(
+        Site.model_validate_json(SITE.model_copy(update={"origins": (ORIGIN, "null")}).model_dump_json())
+    )
+    room.rebuild()
+    answer = await room.beacon(event, "/v1/shopify", origin="null")
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (202, "null")
+    assert [page.item for page in room.pages] == ["A"]
 
 
 async def test_preflight_lets_the_shop_send_json_and_nobody_else(room: ClickRoom) -> None:

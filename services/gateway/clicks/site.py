@@ -24,7 +24,8 @@ _ROUTE = rf"/(?:(?:{_SEGMENT}/){{0,9}}(?:{_SEGMENT}|\*))?"
 
 What stands in the place of `{item}` or `{category}` says the product of a page that does not say it otherwise.
 """
-ORIGIN_FORM = r"^https?://[a-z0-9.-]{1,200}(?::[0-9]{1,5})?$"
+ORIGIN_FORM = r"^(?:null|https?://[a-z0-9.-]{1,200}(?::[0-9]{1,5})?)$"
+"""`null` is what a sandboxed frame says: the one that Shopify runs a custom pixel in, and any other."""
 
 ITEM_FORM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 
