@@ -125,9 +125,8 @@ class Application(faust.App):
 
     def recovering(self) -> dict[int, int]:
         """Return how far the changelog has been read."""
-        return {
-            each.partition: at for each, at in self.tables.recovery.active_offsets.items() if at is not None
-        }
+        recovery = cast(TableManager, self.tables).recovery
+        return {each.partition: at for each, at in recovery.active_offsets.items() if at is not None}
 
     def _create_directories(self) -> None:
         """Create none: the table is in memory."""

@@ -30,8 +30,13 @@ def settings(monkeypatch) -> Settings:
 async def test_faust_may_not_declare_serve_or_write_files(settings, monkeypatch, tmp_path):
     """Whatever its environment says: Faust listens to some eighty variables, none of them ours."""
     monkeypatch.chdir(tmp_path)
-    for name, value in {"WEB_ENABLED": "1", "TOPIC_ALLOW_DECLARE": "1", "BROKER_URL": "kafka://elsewhere",
-                        "PROCESSING_GUARANTEE": "exactly_once", "TABLE_STANDBY_REPLICAS": "3", "BROKER_CHECK_CRCS": "0"}.items():  # fmt: skip
+    hostile = {"WEB_ENABLED": "1", "TOPIC_ALLOW_DECLARE": "1", "BROKER_URL": "kafka://elsewhere"}
+    hostile |= {
+        "PROCESSING_GUARANTEE": "exactly_once",
+        "TABLE_STANDBY_REPLICAS": "3",
+        "BROKER_CHECK_CRCS": "0",
+    }
+    for name, value in hostile.items():
         monkeypatch.setenv(name, value)
         monkeypatch.setenv(f"APP_{name}", value)
     app = application(settings)
