@@ -15,7 +15,17 @@ from deploy.local import stack
 from tests.benchmarks import report
 from tests.fixtures.platform import temporary_state
 
-MODULES = ("orders", "instances", "history", "gateway", "clicks", "dispatch", "latency", "recommendations")
+MODULES = (
+    "orders",
+    "instances",
+    "history",
+    "gateway",
+    "clicks",
+    "dispatch",
+    "latency",
+    "recommendations",
+    "insights",
+)
 """In the order of running; each on a platform of its own."""
 APART = ("losses",)
 """Not timed, and the same every time: only when asked for."""

@@ -11,11 +11,12 @@ from deploy.local.ports import LOOPBACK
 
 
 class _Connection(asyncio.Protocol):
-    """One request after the other; every answer must be the 202 of something taken."""
+    """One request after the other; every answer must have the status that is meant."""
 
-    def __init__(self, requests: Iterator[bytes], answered: Callable[[], bool]) -> None:
+    def __init__(self, requests: Iterator[bytes], answered: Callable[[], bool], status: bytes) -> None:
         self._requests = requests
         self._answered = answered
+        self._beginning = b"HTTP/1.1 " + status
         self._received = b""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -28,7 +29,7 @@ class _Connection(asyncio.Protocol):
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end or len(body) < _length(head):
             return
-        if not self._received.startswith(b"HTTP/1.1 202"):
+        if not self._received.startswith(self._beginning):
             self._finish(AssertionError(self._received[:300]))
             return
         self._received = b""
@@ -54,12 +55,16 @@ def _length(head: bytes) -> int:
     return int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
 
 
-def run(port: int, requests: Iterator[bytes], seconds: float, connections: int) -> tuple[int, float]:
-    """Return how many requests were answered, and in how many seconds."""
-    return uvloop.run(_run(port, requests, seconds, connections))
+def run(
+    port: int, requests: Iterator[bytes], seconds: float, connections: int, status: bytes = b"202"
+) -> tuple[int, float]:
+    """Return how many requests were answered with the status that is meant, and in how many seconds."""
+    return uvloop.run(_run(port, requests, seconds, connections, status))
 
 
-async def _run(port: int, requests: Iterator[bytes], seconds: float, connections: int) -> tuple[int, float]:
+async def _run(
+    port: int, requests: Iterator[bytes], seconds: float, connections: int, status: bytes
+) -> tuple[int, float]:
     count = 0
     began = time.monotonic()
 
@@ -70,7 +75,7 @@ async def _run(port: int, requests: Iterator[bytes], seconds: float, connections
 
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: _Connection(requests, answered), LOOPBACK, port)
+        await loop.create_connection(lambda: _Connection(requests, answered, status), LOOPBACK, port)
         for _ in range(connections)
     ]
     await asyncio.gather(*(connection.ended for _, connection in made))

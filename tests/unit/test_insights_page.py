@@ -277,7 +277,7 @@ async def test_floors_are_told_as_floors(room: Room) -> None:
     counted = [each for each in numbers if "floor" in each]
     scores = [each for each in numbers if "floor" not in each]
     assert len(counted) > 40 and all('<span class="floor">≥</span>' in each for each in counted)
-    assert all(re.fullmatch(r"[\d,]+\.\d", each) for each in scores)
+    assert all(re.fullmatch(r"[\d,]+\.\d×?", each) for each in scores)
 
 
 async def test_what_was_left_out_is_one_number_and_its_reason(room: Room) -> None:
