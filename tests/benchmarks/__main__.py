@@ -27,8 +27,6 @@ MODULES = (
     "insights",
 )
 """In the order of running; each on a platform of its own."""
-APART = ("losses",)
-"""Not timed, and the same every time: only when asked for."""
 ROUNDS = 5
 
 
@@ -36,7 +34,11 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*MODULES, *APART, []], metavar="name", help=", ".join((*MODULES, *APART))
+        "names",
+        nargs="*",
+        choices=[*MODULES, *report.APART, []],
+        metavar="name",
+        help=", ".join((*MODULES, *report.APART)),
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--document", action="store_true", help="write the tables of docs/benchmarks.md")
@@ -44,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [] if arguments.no_run else arguments.names or [each for each in MODULES if _exists(each)]
     if names and not arguments.names:
-        report.begin_anew(but=APART)
+        report.begin_anew()
     failed = [name for name in names if not _measured(name, arguments.rounds)]
     if arguments.document or arguments.no_run or not arguments.names:
         report.render()

@@ -58,7 +58,7 @@ def measure(stack: Stack, rounds: int) -> Result:
     finally:
         for trial in trials:
             trial.entrant.stop()
-    rows = [(name, *each.values()) for name, each in found.items()]
+    rows = [(name, *(f"{count:,}" for count in each.values())) for name, each in found.items()]
     head = ("contestant", "orders", "rows lost", "events lost", "events doubled")
     return Result(figures=found, table=table(head, rows))
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,8 @@ from tests.benchmarks.result import Result, table
 
 FIGURES = Path("build/bench.json")
 DOCUMENT = Path("docs/benchmarks.md")
+APART = ("losses",)
+"""Not timed, and the same every time: only when asked for, and in no sum of times."""
 _LIBRARIES = ("aiokafka", "asyncpg", "orjson", "pydantic", "uvloop")
 
 
@@ -38,11 +40,11 @@ def keep(name: str, result: Result, rounds: int, took_seconds: float) -> None:
     FIGURES.write_text(json.dumps(merged, indent=1, default=str) + "\n")
 
 
-def begin_anew(but: Collection[str]) -> None:
-    """Forget what earlier runs measured, but for some modules: a ratio that is not measured any more must not stay."""
+def begin_anew() -> None:
+    """Forget what earlier runs measured, but what is apart: a ratio that is not measured any more must not stay."""
     kept = load()
     parts = {
-        part: {name: kept.get(part, {}).get(name) for name in but} for part in ("figures", "tables", "runs")
+        part: {name: kept.get(part, {}).get(name) for name in APART} for part in ("figures", "tables", "runs")
     }
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(
@@ -111,7 +113,7 @@ def _machine_line(kept: Mapping[str, Any]) -> str:
     said = kept["machine"]
     libraries = ", ".join(f"{name} {said[name]}" for name in _LIBRARIES)
     dates = sorted({run["on"] for run in kept["runs"].values()})
-    seconds = sum(run["took_seconds"] for run in kept["runs"].values())
+    seconds = sum(run["took_seconds"] for name, run in kept["runs"].items() if name not in APART)
     return (
         f"{said['cores']} cores ({said['processor']}), {said['memory_gib']} GiB, Python {said['python']}, {libraries}; "
         f"{' and '.join(dates)}, {seconds // 60} min {seconds % 60} s in all."
