@@ -135,6 +135,22 @@ async def test_a_closed_window_takes_nothing_and_is_never_published_again(room: 
     assert await room.table("contribution") == 0
 
 
+async def test_a_published_number_stays_as_it_is(room: Room) -> None:
+    """Even if it were forgotten that the window is closed: what was published is not published again."""
+    room.say(room.crowd(OVER, "p1", 7))
+    await room.read()
+    await room.close()
+    async with room.storage.transaction("0") as tx:
+        if isinstance(room.store, PostgresClicks):
+            await tx.connection.execute("DELETE FROM closing")
+        else:
+            tx.connection["closing"].clear()
+    room.say(room.crowd(OVER, "p1", 30) + room.crowd(OVER, "p2", 30))
+    await room.read()
+    await room.close()
+    assert await room.told() == {(SHOP, OVER, "product", "p1"): 5, (SHOP, OVER, "product", "p2"): 30}
+
+
 async def test_a_closed_day_takes_none_of_its_hours(room: Room) -> None:
     """Its dropped mass is told: an hour that came behind it would be in no sum."""
     room.say(room.crowd(OVER, "p1", 7))
