@@ -4,24 +4,11 @@ import pytest
 
 from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Record, TopicPartition
-from services.kernel.clock import SystemClock
 from services.kernel.worker import lane as lanes
-from services.kernel.worker.decode import Decoder
-from services.kernel.worker.lane import Lane
-from services.kernel.worker.turn import Turn
-from tests.unit.kernel.sample import World, worker
+from tests.unit.kernel.lane_room import lane_alone
+from tests.unit.kernel.sample import World
 
 WORDS, LEDGER = TopicPartition("words", 0), TopicPartition(COMMANDS.name, 0)
-
-
-class Nobody:
-    """Hears of rebalances and does nothing."""
-
-    async def revoked(self, _: object) -> None:
-        """Let go of nothing."""
-
-    async def assigned(self, _: object) -> None:
-        """Begin nothing."""
 
 
 @pytest.mark.parametrize("limit", ["WAITING_RECORDS", "WAITING_BYTES"])
@@ -29,14 +16,8 @@ async def test_a_lane_pauses_until_it_has_worked_off_what_waits(
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve lanes of the largest records would not fit into memory (R1)."""
-    world, sample = World(), worker()
-    consumer = world.broker.consumer("sample", ["words", COMMANDS.name])
-    await consumer.start(Nobody())
-    turn = Turn(sample, world.storage, Decoder(sample), "1")
-    lane = Lane(
-        "0", [WORDS, LEDGER], sample, world.broker, consumer, world.storage, turn, SystemClock(), restored=False
-    )  # fmt: skip
-    await lane._begin()
+    alone = await lane_alone(World(), "0")
+    lane, consumer = alone.lane, alone.consumer
     lane._relay.numbered.set()
     monkeypatch.setattr(lanes, limit, 1)
     lane.offer(WORDS, [Record("words", 0, offset, None, b"no words", ()) for offset in (0, 1)], lane.epoch)

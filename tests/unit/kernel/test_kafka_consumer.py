@@ -13,6 +13,7 @@ from services.kernel.broker.interface import Record, TopicPartition
 from services.kernel.broker.kafka_consumer import KafkaConsumer
 from services.kernel.errors import BrokerUnavailable, ConfigurationError, RejectedRecord
 from services.kernel.worker.decode import Decoder
+from tests.unit.kernel.lane_room import Nobody
 from tests.unit.kernel.sample import WORDS, worker
 
 A, B = TopicPartition("words", 0), TopicPartition("words", 1)
@@ -58,12 +59,6 @@ class Driver:
                 found.setdefault(named, []).append(record)
                 self._at[partition] += 1
         return found
-
-
-class Nobody:
-    async def assigned(self, partitions: object) -> None: ...
-
-    async def revoked(self, partitions: object) -> None: ...
 
 
 async def joined(logs: dict[TopicPartition, list[Exception | None]]) -> tuple[Driver, KafkaConsumer]:

@@ -10,13 +10,12 @@ from schemas.erasure import Erase
 from schemas.topics import COMMANDS
 from services.kernel.broker.interface import Message, Record, TopicPartition
 from services.kernel.broker.memory import MemoryConsumer
-from services.kernel.clock import SystemClock
 from services.kernel.ids import random_id
 from services.kernel.worker import outgoing
 from services.kernel.worker.decode import Decoder, lane_of
 from services.kernel.worker.endings import CONSUMED, DEAD_LETTERED, SUPPRESSED
-from services.kernel.worker.lane import Lane
 from services.kernel.worker.turn import Batch, Turn
+from tests.unit.kernel.lane_room import Late, lane_alone
 from tests.unit.kernel.sample import ECHOES, Echo, HeardStore, World, message, said, worker
 
 ANNA, ORDER, OTHER = random_id(), random_id(), random_id()
@@ -40,24 +39,12 @@ async def one_batch(world: World, *messages: Message) -> None:
     await turn.handle(LANE, Batch(records, dict.fromkeys(ends, 0), ends))
 
 
-class Nobody:
-    """A listener that does nothing with what it is given."""
-
-    async def assigned(self, partitions: object) -> None: ...
-
-    async def revoked(self, partitions: object) -> None: ...
-
-
 async def test_what_was_fetched_before_a_seek_is_discarded() -> None:
     """A fetch under way when the lane begins anew brings records from somewhere else: between lies what is missing."""
-    world, sample = World(), worker()
+    world = World()
     records = [world.broker.append(said(ANNA, ORDER, word)) for word in ("one", "two", "three")]
-    consumer = world.broker.consumer("sample", ["words", COMMANDS.name])
-    await consumer.start(Nobody())
-    turn = Turn(sample, world.storage, Decoder(sample), "1")
-    lane = Lane(
-        LANE, [WORDS, LEDGER], sample, world.broker, consumer, world.storage, turn, SystemClock(), restored=False
-    )  # fmt: skip
+    alone = await lane_alone(world, LANE)
+    lane, consumer = alone.lane, alone.consumer
     before = lane.epoch
     await lane._begin()
     lane.offer(WORDS, records[2:], before)
@@ -72,14 +59,9 @@ async def test_records_offered_while_markers_are_passed_do_not_leave_the_lane_be
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The position rises to the end of the topic: a lag that never returns to zero would scale on nothing."""
-    world, sample = World(), worker()
-    consumer = world.broker.consumer("sample", ["words", COMMANDS.name])
-    await consumer.start(Nobody())
-    turn = Turn(sample, world.storage, Decoder(sample), "1")
-    lane = Lane(
-        LANE, [WORDS, LEDGER], sample, world.broker, consumer, world.storage, turn, SystemClock(), restored=False
-    )  # fmt: skip
-    await lane._begin()
+    world = World()
+    alone = await lane_alone(world, LANE)
+    lane, turn, consumer = alone.lane, alone.turn, alone.consumer
     handle, late = turn.handle, list[Record]()
 
     async def offering(name: str, batch: Batch) -> None:
@@ -106,28 +88,14 @@ async def test_nothing_is_read_before_the_erasures_known_at_assignment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The ledger comes slowly, the words are there at once: still nothing is folded for who is erased."""
-    fetch, calls, slow = MemoryConsumer.fetch, 0, True
-
-    async def words_first(self: Any, seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
-        nonlocal calls
-        calls += 1
-        held_back = {each for each in self._positions if each.topic == COMMANDS.name and slow} - self._paused
-        self._paused |= held_back
-        try:
-            return await fetch(self, seconds)
-        finally:
-            self._paused -= held_back
-
-    monkeypatch.setattr(MemoryConsumer, "fetch", words_first)
+    ledger = Late(monkeypatch, COMMANDS.name)
     world = World()
     world.broker.append(said(ANNA, ORDER, "one"))
     world.broker.append(erasure())
     world.start()
-    async with asyncio.timeout(20):
-        while calls < 50:
-            await asyncio.sleep(0.001)
+    await ledger.missed()
     assert world.heard() == {}
-    slow = False
+    ledger.let_go()
     await world.settle(2)
     await world.stop()
     assert world.heard() == {} and world.echoed(ORDER) == []

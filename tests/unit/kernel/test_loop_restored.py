@@ -1,7 +1,6 @@
 """What a lane does that has much before it: one that is new, or whose database was restored."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +8,8 @@ import pytest
 
 from schemas.envelope import Envelope
 from schemas.topics import LANES, Topic
-from services.kernel.broker.interface import Message, Record, TopicPartition
-from services.kernel.broker.memory import MemoryBroker, MemoryConsumer, MemoryOutbox
+from services.kernel.broker.interface import Message, TopicPartition
+from services.kernel.broker.memory import MemoryBroker, MemoryOutbox
 from services.kernel.errors import RetryableError
 from services.kernel.ids import random_id, repeated_chance
 from services.kernel.storage.interface import OutboxRow
@@ -18,6 +17,7 @@ from services.kernel.worker.decode import lane_of
 from services.kernel.worker.level import Level
 from services.kernel.worker.loop import Loop
 from services.kernel.worker.relay import Relay
+from tests.unit.kernel.lane_room import Late
 from tests.unit.kernel.sample import TOPICS, Rang, World, message, said, worker
 
 ANNA, ORDER = random_id(), random_id()
@@ -54,19 +54,7 @@ async def test_what_was_written_before_is_read_in_the_order_of_the_matrix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An order's delivery must not be read before the order, though Kafka hands it out first."""
-    slow, calls, fetch = True, 0, MemoryConsumer.fetch
-
-    async def bells_first(self: Any, seconds: float) -> Mapping[TopicPartition, Sequence[Record]]:
-        nonlocal calls
-        calls += 1
-        held_back = {each for each in self._positions if each.topic == "words" and slow} - self._paused
-        self._paused |= held_back
-        try:
-            return await fetch(self, seconds)
-        finally:
-            self._paused -= held_back
-
-    monkeypatch.setattr(MemoryConsumer, "fetch", bells_first)
+    words = Late(monkeypatch, "words")
     world = World()
     world.broker = MemoryBroker({**TOPICS, "bells": LANES}, world.effects)
     world.broker.append(message("bells", ANNA, Rang(order=ORDER), random_id()))
@@ -74,11 +62,9 @@ async def test_what_was_written_before_is_read_in_the_order_of_the_matrix(
     plain = worker()
     loop = Loop(replace(plain, reads=(plain.reads[0], BELLS, plain.reads[1])), world.broker, world.storage)
     world.loops.append((loop, asyncio.create_task(loop.run())))
-    async with asyncio.timeout(20):
-        while calls < 50:
-            await asyncio.sleep(0.001)
+    await words.missed()
     assert world.heard() == {}
-    slow = False
+    words.let_go()
     await world.settle(2)
     await world.stop()
     assert world.heard() == {ORDER: ("one", "rang")}
