@@ -18,7 +18,7 @@ from services.scan import scan
 from tests.fixtures import evidence
 from tests.fixtures.carrier import KEEP, REPORTED, Carrier, headers_of
 from tests.fixtures.evidence import await_
-from tests.fixtures.lethe import lethe
+from tests.fixtures.lethe import lethe, redrive
 from tests.fixtures.platform import Platform
 from tests.fixtures.shop import RECIPIENT, Shop, cancelled, event, new_id, paid, placed
 
@@ -206,17 +206,7 @@ def test_a_payment_that_comes_first_waits_until_it_is_redriven(scene: Scene) -> 
     scene.shop.say(placed(scene.subject, order, scene.carriers[0].name))
     await_("placed", lambda: scene.stage(order) == "placed")
     ended = evidence.endings(scene.stack, "orders")["orders"]
-    lethe(
-        scene.stack.state,
-        "dead-letters",
-        "redrive",
-        "--worker",
-        "orders",
-        "--code",
-        "order-unknown",
-        "--limit",
-        "10000",
-    )
+    redrive(scene.stack.state, "orders", "order-unknown")
     await_("paid", lambda: scene.stage(order) == "paid")
     assert evidence.of_worker(scene.stack, "orders", sql, order) == []
     assert evidence.endings(scene.stack, "orders")["orders"] == ended, "a redriven record is counted apart"

@@ -15,7 +15,7 @@ from tests.fixtures import attic, certificates, evidence
 from tests.fixtures.canaries import ACCOUNTING, LOGISTICS, MARKS, TRANSACTION, Person
 from tests.fixtures.carrier import FIELDS, KEEP, Carrier
 from tests.fixtures.evidence import Entry, await_
-from tests.fixtures.lethe import lethe
+from tests.fixtures.lethe import redrive
 from tests.fixtures.shop import Shop, cancelled, new_id, placed
 
 CERTIFY_SECONDS = 90.0
@@ -201,17 +201,7 @@ def test_nothing_late_repeated_or_redriven_brings_anything_back(forgotten: Scene
     after = evidence.endings(stack, "orders")["orders"] - before
     # Of two orders the law keeps the invoice: what carries nothing else comes to the worker, and was said before.
     assert after == {"suppressed": 4, "repeated": 3}
-    lethe(
-        stack.state,
-        "dead-letters",
-        "redrive",
-        "--worker",
-        "orders",
-        "--code",
-        "order-unknown",
-        "--limit",
-        "10000",
-    )
+    redrive(stack.state, "orders", "order-unknown")
     evidence.await_no_redrive(stack, "orders")
 
     assert evidence.rows_about(stack, closed.subject) == rows
