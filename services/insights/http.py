@@ -14,6 +14,7 @@ from starlette.routing import Route
 from services.insights.asking import RECOMMENDATIONS, ForList, Question, question, route_of
 from services.insights.library import Library
 from services.insights.numbers import KEPT_BY, Answer
+from services.insights.openapi import document
 from services.insights.pages import Pages
 from services.insights.refusals import RETRY_AFTER_SECONDS, Code, Refusal
 from services.kernel.errors import StoreUnavailable
@@ -31,6 +32,7 @@ MOST_TAGS_BYTES = 2_048
 """Of `If-None-Match`; what is longer is not looked at, and the whole answer given."""
 
 _log = log.get(__name__)
+_DOCUMENT = orjson.dumps(document())
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 
 
@@ -47,6 +49,7 @@ class Door:
             Route("/sign-in", pages.sign_in, methods=["POST"], name="enter"),
             Route("/sign-out", pages.sign_out, methods=["POST"]),
             Route(pages.style_path, pages.style, methods=["GET"]),
+            Route("/openapi.json", _describe, methods=["GET"]),
         ]
         self._templates: dict[Any, str] = {route.endpoint: route.path for route in self.routes}
         self._app = Starlette(
@@ -120,6 +123,10 @@ class Door:
 
     async def _say_fault(self, request: Request, error: Exception) -> Response:
         return self._pages.refused(Code.INTERNAL)
+
+
+async def _describe(request: Request) -> Response:
+    return Response(_DOCUMENT, media_type="application/json", headers={"x-content-type-options": "nosniff"})
 
 
 def _head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bool]:
