@@ -1,6 +1,7 @@
-"""What the speed of the orders worker is measured with keeps working between two measurements."""
+"""What speed is measured with keeps working between two measurements."""
 
 from deploy.local import stack
+from tests.benchmarks import clicks
 from tests.benchmarks.arena import Arena
 from tests.benchmarks.entrants import entrant
 from tests.benchmarks.race import run
@@ -15,3 +16,13 @@ def test_the_worker_and_its_floor_do_the_same_work() -> None:
         arena = Arena(stack.start(state, only=()))
         for name in ("floor", "orders"):
             assert run(arena, entrant(name, arena), ORDERS).orders == ORDERS
+
+
+def test_both_doors_for_clicks_take_the_same_pages(monkeypatch) -> None:
+    """Ours gives none of them up; a figure of so short a run says nothing, so none is looked at."""
+    monkeypatch.setattr(clicks, "SECONDS", 1.0)
+    monkeypatch.setattr(clicks, "WARM_UP_SECONDS", 1.0)
+    with temporary_state() as state:
+        result = clicks.measure(stack.start(state, only=()), 1)
+    assert set(result.ratios) == set(result.goals) == {"collect/raw"}
+    assert {name: len(laps) for name, laps in result.figures.items()} == {"collect": 1, "raw": 1}
