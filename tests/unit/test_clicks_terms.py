@@ -29,6 +29,8 @@ from tests.unit.examples import examples
         ("size 38-40", "size 38-40"),
         ("1920x1080 monitor", "1920x1080 monitor"),
         ("猫", "猫"),
+        ("cat at home dot pattern", "(e-mail)"),
+        ("look at this lamp", "look at this lamp"),
     ],
 )
 def test_a_harmless_term_is_folded(text: str, term: str) -> None:
@@ -46,6 +48,9 @@ def test_a_harmless_term_is_folded(text: str, term: str) -> None:
         ("ja\u200bne@mail\u2060.example", "e-mail"),
         ("jane @ mail.example", "e-mail"),
         ("@jane_doe", "e-mail"),
+        ("jane at mail dot example", "e-mail"),
+        ("jane [at] mail.example", "e-mail"),
+        ("jane(at)mail(dot)example", "e-mail"),
         ("https://mail.example/u/jane", "link"),
         ("www.jane.example", "link"),
         ("192.168.0.17", "network address"),

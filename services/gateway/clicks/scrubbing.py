@@ -7,6 +7,7 @@ python-stdnum and phonenumbers (Google's metadata); recall and false alarms are 
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import phonenumbers
@@ -25,6 +26,7 @@ from stdnum.us import ssn
 
 LONG_RUN = 7
 """So many digits name an order, a customer or a phone; sizes, years and prices have fewer."""
+MOST_CHECKED = 5
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "SE", "IN", "JP", "BR", "AU")
 """Whose ways of writing a phone number without its country code are looked for."""
 
@@ -38,8 +40,11 @@ class Found(NamedTuple):
 
 
 _AT = re.compile(r"[^\s@]+\s?@\s?[^\s@]+|(?:^|\s)@[^\s@]{3,}")
+_SPELT = re.compile(
+    r"[^\s@]+\s?[\[( ](?:at|ät)[\]) ]\s?[^\s@]+?\s?(?:[\[( ](?:dot|punkt|point)[\]) ]\s?|\.)[a-z]{2,}"
+)
 _LINK = re.compile(r"\b(?:https?:/|www\.)\S+")
-_DIGITS = re.compile(rf"\d(?:[ ./()+-]{{0,3}}\d){{{LONG_RUN - 1},}}")
+_DIGITS = re.compile(rf"\+?\d(?:[ ./()+-]{{0,3}}\d){{{LONG_RUN - 1},}}")
 _IBAN = re.compile(r"\b[a-z]{2}\d{2}(?:[ -]?[a-z0-9]){11,40}")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])")
 _IPV4 = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
@@ -61,6 +66,7 @@ def kind_found(text: str) -> str:
 def found_in(text: str) -> Iterator[Found]:
     """Yield what is personal, surest kinds first; one place may be found as several kinds."""
     yield from _matches("e-mail", _AT, text)
+    yield from _matches("e-mail", _SPELT, text)
     yield from _matches("link", _LINK, text)
     # Everything else has digits; most searches have none, or one or two.
     digits = sum(map(str.isdigit, text))
@@ -73,23 +79,17 @@ def found_in(text: str) -> Iterator[Found]:
     yield from _matches("card", _DIGITS, text, _is_card)
     yield from _matches("national id", _NINO, text)
     yield from _matches("national id", _MIXED, text, _is_national)
-    if digits >= LONG_RUN - 1:
-        yield from _phones(text)
+    yield from _matches("phone", _DIGITS, text, _is_phone)
     yield from _matches("number", _DIGITS, text)
 
 
 def _matches(
     kind: str, form: re.Pattern[str], text: str, holds: Callable[[str], bool] = lambda _: True
 ) -> Iterator[Found]:
-    for match in form.finditer(text):
+    # Checks take a while; who writes a heap of numbers says nothing that the first few do not.
+    for match in islice(form.finditer(text), MOST_CHECKED):
         if holds(match[0]):
             yield Found(kind, *match.span())
-
-
-def _phones(text: str) -> Iterator[Found]:
-    for region in REGIONS:
-        for match in phonenumbers.PhoneNumberMatcher(text.upper(), region):
-            yield Found("phone", match.start, match.end)
 
 
 def _is_address(text: str) -> bool:
@@ -107,6 +107,17 @@ def _is_iban(text: str) -> bool:
         iban.is_valid(compact[:length], check_country=False)
         for length in range(15, min(34, len(compact)) + 1)
     )
+
+
+def _is_phone(text: str) -> bool:
+    """Say whether a run of digits is somebody's number: with its country code, or as one of the regions writes it."""
+    for region in (None,) if text.startswith("+") else REGIONS:
+        try:
+            if phonenumbers.is_valid_number(phonenumbers.parse(text, region)):
+                return True
+        except phonenumbers.NumberParseException:
+            continue
+    return False
 
 
 def _is_card(text: str) -> bool:
