@@ -70,7 +70,7 @@ class Process:
                 await self._pause(wait_seconds)
 
     async def _run_faust(self) -> None:
-        """Run one application to its end: asked to stop, or broken. What our own code raises is raised."""
+        """Run one application to its end: asked to stop, or broken. A bug of our own ends the process, with 1."""
         app = self._app = application(self._settings)
         keeper = wired(app, self._producer, self._settings)
         own = asyncio.create_task(_rounds(app, keeper))
@@ -83,16 +83,15 @@ class Process:
         asked.cancel()
         if app.broken.done() and (error := app.broken.exception()):
             _log.warning("faust broke", **log.told(error))
-        if own.done():
-            await own
         clean = await _stopped(app)
         for task in (own, *faust):
             task.cancel()
-        if not clean:
-            # Its threads would keep the interpreter, or a second member of the group would live on in this process.
-            _log.warning("faust did not stop")
+        if app.bug is not None:
+            _log.error("bug", **log.told(app.bug))
+        if not clean or app.bug is not None:
+            # Faust's threads would keep the interpreter, or a second member of the group live on in this process.
             sys.stdout.flush()
-            os._exit(0 if self._stopping.is_set() else 1)
+            os._exit(0 if self._stopping.is_set() and app.bug is None else 1)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until asked to stop."""
@@ -126,13 +125,12 @@ def wired(app: Application, producer: Producer, settings: Settings) -> Keeper:
 
 
 async def _rounds(app: Application, keeper: Keeper) -> None:
-    """Save and tell, again and again; raise what is wrong with our own code, here or where Faust called it."""
-    while True:
-        await keeper.save()
-        if app.bug is not None:
-            raise app.bug
-        if app.recovered:
-            await keeper.tell()
+    """Save and tell, again and again, until something is wrong with our own code, here or where Faust called it."""
+    while app.bug is None:
+        with app.ours():
+            await keeper.save()
+            if app.recovered:
+                await keeper.tell()
         await asyncio.sleep(ROUND_SECONDS)
 
 

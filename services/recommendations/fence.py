@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.exceptions import ConsumerNotStarted
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT
@@ -119,8 +120,14 @@ class Application(faust.App):
         )
 
     async def positions(self) -> dict[int, int]:
-        """Return the offset that is read next in each partition of the statistics."""
-        found = {lane: await self.consumer.position(TP(STATISTICS.name, lane)) for lane in self.lanes()}
+        """Return the offset that is read next in each partition of the statistics; raise `BrokerUnavailable`."""
+        try:
+            found = {
+                lane: await available(self.consumer.position(TP(STATISTICS.name, lane)))
+                for lane in self.lanes()
+            }
+        except ConsumerNotStarted:
+            return {}
         return {lane: at for lane, at in found.items() if at is not None}
 
     def recovering(self) -> dict[int, int]:

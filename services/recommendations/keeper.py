@@ -129,14 +129,14 @@ class Keeper:
 
         Every shop counts as changed: its last numbers may have been saved and never been made lists of.
         """
-        shops: dict[str, Shop] = {}
+        # In place from the start: what is taken meanwhile must not be known to one that nobody asks any more.
+        shops = self._shops = {}
         rows = list(self._rows.items())
         for start in range(0, len(rows), BREATH):
             for key, value in rows[start : start + BREATH]:
                 if not _known(shops, lanes, key, value):
                     self._rows.pop(key, None)
             await asyncio.sleep(0)
-        self._shops = shops
         for shop in shops.values():
             self._changed(shop)
         metrics.LANES_OWNED.set(len(lanes))

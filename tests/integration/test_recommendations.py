@@ -25,7 +25,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from deploy.local import stack
+from deploy.local import stack, workers
 from schemas.clicks import SEPARATOR, Kind
 from schemas.envelope import Envelope
 from schemas.statistics import Counted, MassDropped
@@ -301,6 +301,26 @@ def test_lists_follow_numbers_and_nothing_stays_behind(world, tmp_path):
     assert all(json.loads(line)["instance"] == instance for line in lines)
     assert not any("product" in line for line in lines)
     assert not list(Path.cwd().glob("*recommendations*"))
+
+
+def test_a_bug_of_our_own_ends_the_process_and_loses_no_record(world):
+    """Faust would have acknowledged the record that our code could not take, and gone on."""
+    world.stop()
+    shop = world.new_shop()
+    world.say(seen(shop, "lamp"))
+    wrong = "import services.recommendations.keeper as k; k.statistic_of = lambda _: 1 / 0; "
+    run = "import runpy; runpy.run_module('services.recommendations', run_name='__main__')"
+    launch = world.stack.launch(workers.named("recommendations"), "recommendations-1")
+    done = subprocess.run(
+        [sys.executable, "-c", wrong + run],
+        env=launch.environment,
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stdout and "Traceback" not in done.stderr
+    world.one()
+    assert world.tells(shop, lambda lists: ("hot", "") in lists)["hot", ""] == [("lamp", 10.0)]
 
 
 def test_it_outlives_its_broker(world):
