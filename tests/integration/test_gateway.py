@@ -23,6 +23,7 @@ from services.kernel.ids import random_id
 from services.kernel.worker.decode import lane_of
 from services.storefront import Lethe
 from tests.fixtures.platform import Platform
+from tests.unit.clicks_door import BROWSER
 from tests.unit.gateway_room import CANARY, cancelled, placed
 
 pytestmark = pytest.mark.slow
@@ -191,6 +192,33 @@ def test_a_revoked_token_is_refused_within_five_seconds(whole_platform: Platform
     until(lambda: shop.take(placed()).status_code == 401, 5)
     assert time.monotonic() - revoked_at <= 5
     lethe(shop.platform, "storefronts", "revoke", shop.name, code=1)
+
+
+def test_a_shops_pages_are_counted_from_when_it_says_so_until_it_is_removed(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """C3: the verbs, the rows and the door agree within five seconds; a dry run changes nothing."""
+    name, origin = "shop-" + random_id()[:8], "https://shop.example"
+    file = tmp_path / "site.json"
+    file.write_text(json.dumps({"origins": [origin], "routes": ["/", "/p/{item}"]}))
+
+    def beacon() -> int:
+        headers = {"origin": origin, "user-agent": BROWSER, "content-type": "text/plain"}
+        url = f"{shop.url}/v1/collect?shop={name}"
+        return httpx.post(url, json={"page_location": "/p/1", "events": []}, headers=headers).status_code
+
+    assert beacon() == 404
+    assert lethe(shop.platform, "sites", "set", name, "--file", str(file), "--dry-run")["set"] is False
+    assert lethe(shop.platform, "sites", "show", name, code=1)["site"] is None
+    assert lethe(shop.platform, "sites", "set", name, "--file", str(file))["routes"] == 2
+    assert lethe(shop.platform, "sites", "show", name)["origins"] == [origin]
+    assert name in {each["storefront"] for each in lethe(shop.platform, "sites", "list")}
+    until(lambda: beacon() == 202, 5)
+    assert lethe(shop.platform, "sites", "remove", name, "--dry-run")["removed"] is False
+    assert beacon() == 202
+    assert lethe(shop.platform, "sites", "remove", name)["removed"] is True
+    until(lambda: beacon() == 404, 5)
+    lethe(shop.platform, "sites", "remove", name, code=1)
 
 
 def test_a_request_made_at_one_gateway_is_told_by_another(shop: Shop) -> None:

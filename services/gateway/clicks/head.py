@@ -81,19 +81,13 @@ def address_of(peer: str, head: Head, trusted: Sequence[Network]) -> str:
     """
     if not trusted or not head.forwarded_for:
         return peer
-    address = peer
+    address, nearest = peer, _read(peer.encode())
     hops = b",".join(head.forwarded_for).split(b",")[-MOST_HOPS:]
-    while hops and _is_in(address, trusted):
-        before = _read(hops.pop())
-        if before is None:
-            break
-        address = str(before)
+    while hops and nearest is not None and any(nearest in network for network in trusted):
+        nearest = _read(hops.pop())
+        if nearest is not None:
+            address = str(nearest)
     return address
-
-
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    read = _read(address.encode())
-    return read is not None and any(read in network for network in networks)
 
 
 def _read(said: bytes) -> IPv4Address | IPv6Address | None:

@@ -91,8 +91,8 @@ CLICKS = (
         "only-trusted-proxies-are-believed",
         "A visitor writes addresses into a header and is a crowd.",
         DOOR + "head.py",
-        "while hops and _is_in(address, trusted):",
-        "while hops:",
+        "while hops and nearest is not None and any(nearest in network for network in trusted):",
+        "while hops and nearest is not None:",
         (PARTS + "test_the_nearest_address_that_no_trusted_proxy_has_is_who_calls",),
     ),
     Mutant(
