@@ -1,10 +1,12 @@
 """What every worker is told from outside: addresses by environment, secrets by file."""
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 from pydantic_settings.sources import SecretsSettingsSource
 
 from services.kernel.errors import ConfigurationError
@@ -73,6 +75,10 @@ class WorkerSettings(BaseSettings):
                 {str(each["loc"][0]) for each in error.errors(include_input=False, include_url=False)}
             )
             raise ConfigurationError("settings", fields=",".join(fields)) from None
+        except SettingsError as error:
+            # What should be JSON and is not; its message names the field and nothing else that was said.
+            named = re.search(r'field "(\w+)"', str(error))
+            raise ConfigurationError("settings", fields=named[1] if named else "?") from None
         _check_modes(Path(os.environ.get(PREFIX + "SECRETS", "")))
         return settings
 

@@ -90,7 +90,7 @@ def check(
 
 
 @given(path=st.sampled_from(PATHS), query=damaged(QUERIES) | st.sampled_from(QUERIES))
-@examples(250)
+@examples(120)
 def test_any_query_is_decided(runner: asyncio.Runner, room: Room, path: bytes, query: bytes) -> None:
     status, answer = check(runner, room, "GET", path, query, [AUTHORISED])
     # Only a list of what was asked for names it; a refusal and a page never do.
@@ -99,7 +99,7 @@ def test_any_query_is_decided(runner: asyncio.Runner, room: Room, path: bytes, q
 
 
 @given(path=damaged(PATHS), method=st.sampled_from(("GET", "HEAD", "POST", "PUT", "OPTIONS", CANARY)))
-@examples(150)
+@examples(80)
 def test_any_path_is_decided(runner: asyncio.Runner, room: Room, path: bytes, method: str) -> None:
     _, answer = check(runner, room, method, path, b"", [AUTHORISED])
     assert CANARY.encode() not in answer
@@ -117,7 +117,7 @@ def test_any_path_is_decided(runner: asyncio.Runner, room: Room, path: bytes, me
     method=st.sampled_from(("GET", "POST")),
     body=damaged(FORMS) | st.sampled_from(FORMS),
 )
-@examples(250)
+@examples(120)
 def test_any_headers_and_any_form_are_decided(
     runner: asyncio.Runner, room: Room, said, strange, path: bytes, method: str, body: bytes
 ) -> None:
