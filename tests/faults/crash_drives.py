@@ -1,18 +1,24 @@
 """What brings a process to the steps that orders and erasures never reach, and whether that came to its end."""
 
+import contextlib
 import json
 import secrets
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import httpx
 from confluent_kafka import Producer
 
+from deploy.local import stack as platforms
+from schemas.clicks import Kind
 from schemas.envelope import Envelope
+from tests.faults.crash_visits import Visits
 from tests.faults.faulty import Faulty
-from tests.fixtures import evidence
+from tests.fixtures import clicks, evidence
 from tests.fixtures.carrier import Carrier
+from tests.fixtures.clicks import Door
 from tests.fixtures.evidence import await_
 from tests.fixtures.shop import cancelled, new_id, paid, placed
 
@@ -205,12 +211,59 @@ class Adoption(Usual):
         assert producer.flush(30) == 0
 
 
-DRIVES: Mapping[str, type[Usual]] = {
+class Clicks(Usual):
+    """Visitors of shop after shop, each closed before its time: counted, cut off, opened, swept, published, summed."""
+
+    SHOPS, SECONDS = 12, 75.0
+
+    def prepare(self) -> None:
+        platforms.start(self.faulty.state, only=("clickstream",))
+        self._door, self._shops = Door(), [f"shop-{secrets.token_hex(4)}" for _ in range(self.SHOPS)]
+        self._used: list[str] = []
+
+    def provoke(self) -> None:
+        stack, until = self.faulty.stack, time.monotonic() + self.SECONDS
+        for shop in self._shops:
+            if time.monotonic() > until:
+                return
+            self._used.append(shop)
+            for portion in range(2):
+                cells = [
+                    self._door.cell(
+                        shop, clicks.today(), kind, f"{kind} {number % 40}", f"v{number // 8 + portion}"
+                    )
+                    for kind in (Kind.PRODUCT, Kind.SEARCH)
+                    for number in range(600)
+                ]
+                clicks.send(stack, self._door.records(shop, cells))
+            await_("the shop is known", lambda shop=shop: clicks.is_open(stack, shop), 90)
+            clicks.ask(stack, shop)
+            # It may have died on the way: the next shop is for its next try.
+            with contextlib.suppress(AssertionError):
+                await_("the shop is published", lambda shop=shop: clicks.is_told(stack, shop), 6)
+
+    def check(self) -> None:
+        """What was published follows from the topic and the cuts, once each (C3)."""
+        stack = self.faulty.stack
+        for shop in self._used:
+            await_(f"{shop} is published", lambda shop=shop: clicks.is_told(stack, shop), 60)
+        await_("everything is on Kafka", lambda: not evidence.of_worker(stack, "clickstream", _WAITING), 60)
+        for shop in self._used:
+            told, masses = clicks.said(stack, shop)
+            assert told and (told, masses) == clicks.computed(stack, shop), "not what the topic says"
+        stack.stop_worker("clickstream")
+
+
+_WAITING = "SELECT 1 FROM {schema}.outbox"
+
+DRIVES: Mapping[str, Callable[[Faulty], Drive]] = {
     "": Usual,
     "rotation": Rotation,
     "new-carrier": NewCarrier,
     "expiry": Expiry,
     "adoption": Adoption,
+    "clicks": Clicks,
+    "visits": Visits,
 }
 
 

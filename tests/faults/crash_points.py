@@ -71,10 +71,21 @@ OWNERS = (
     Reach(Step.KEK_DESTROY, "keyring", drive="rotation"),
     Reach(Step.KEK_BURY, "keyring", drive="rotation"),
     Reach(Step.EXPIRE, "keyring", drive="expiry"),
+    Reach(Step.TAG_KEY, "keyring", (1, 3)),
+    Reach(Step.TAG_KEY_END, "keyring", drive="visits"),
+    Reach(Step.OVER, "clickstream", (3, 8), drive="clicks"),
+    Reach(Step.CUT_OFF, "clickstream", (1, LANES), drive="clicks"),
+    Reach(Step.CLOSE, "clickstream", (1, 15), drive="clicks"),
+    Reach(Step.SWEEP, "clickstream", (1, 8), drive="clicks"),
+    Reach(Step.ISSUE, "clickstream", drive="clicks"),
+    Reach(Step.SUM, "clickstream", drive="clicks"),
     Reach(Step.KEYS, "gateway", (1, 3)),
     Reach(Step.PRODUCE, "gateway", (1, 3)),
     Reach(Step.REQUEST, "gateway"),
     Reach(Step.ASK, "gateway"),
+    # The first time is at its start, the second ten seconds later.
+    Reach(Step.TAGS, "gateway", (2, 3)),
+    Reach(Step.CLICKS, "gateway", (1, 3), drive="visits"),
 )
 """Every step once, where it is at home."""
 
@@ -91,6 +102,12 @@ ALSO = (
     Reach(Step.SEND, "carriers", _FEW),
     Reach(Step.PUBLISH, "carriers", _FEW),
     Reach(Step.FORGET, "carriers", _FEW),
+    Reach(Step.LOAD, "clickstream", _FEW, drive="clicks"),
+    Reach(Step.STORE, "clickstream", _FEW, drive="clicks"),
+    # Beside its batches the worker looks every second which windows are over, and that is no commit of the loop.
+    Reach(Step.COMMIT, "clickstream", (IDLE, IDLE + 15), drive="clicks"),
+    Reach(Step.PUBLISH, "clickstream", drive="clicks"),
+    Reach(Step.FORGET, "clickstream", drive="clicks"),
     Reach(Step.LOAD, "keyring", _FEW),
     Reach(Step.COMMIT, "keyring", (IDLE, IDLE + 10)),
     Reach(Step.PUBLISH, "keyring", (1, 2)),

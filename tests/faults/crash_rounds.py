@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from deploy.local.errors import PlatformUnavailable
 from deploy.local.stack import Stack
 from services.kernel.failpoints import VARIABLE
-from tests.faults.crash_drives import DRIVES, Usual
+from tests.faults.crash_drives import DRIVES, Drive
 from tests.faults.crash_points import Point
 from tests.faults.faulty import Faulty
 from tests.faults.history import History
@@ -129,7 +129,7 @@ class Round:
         self._history = history
         self._points = tuple(points)
         self._seed = seed
-        self._drive: Usual = DRIVES[next((p.reach.drive for p in points if p.reach.drive), "")](faulty)
+        self._drive: Drive = DRIVES[next((p.reach.drive for p in points if p.reach.drive), "")](faulty)
 
     def run(self) -> Verdict:
         """Do it, judge it by all oracles, and return what was seen."""
