@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.faults.mutants import guards_edge, guards_erasure, guards_keys, guards_loop, guards_workers
+from tests.faults.mutants import (
+    guards_clicks,
+    guards_collect,
+    guards_edge,
+    guards_erasure,
+    guards_insights,
+    guards_keys,
+    guards_loop,
+    guards_workers,
+)
 from tests.faults.mutants.mutant import Mutant
 
 ROOMS: Mapping[str, tuple[Mutant, ...]] = {
@@ -23,6 +32,11 @@ ROOMS: Mapping[str, tuple[Mutant, ...]] = {
     "Contracts": guards_edge.CONTRACTS,
     "Logs, errors and metrics": guards_edge.TOLD,
     "Orders, shipments, partners": guards_workers.WORKERS,
+    "Readers of statistics": guards_insights.READERS,
+    "The door for clicks": guards_collect.CLICKS,
+    "Counting visitors": guards_clicks.COUNTED,
+    "Closing windows": guards_clicks.CLOSED,
+    "What is told of crowds": guards_clicks.TOLD,
     "The platform's rights": guards_workers.PLATFORM,
 }
 MUTANTS = tuple(mutant for mutants in ROOMS.values() for mutant in mutants)
