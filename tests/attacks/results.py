@@ -71,9 +71,11 @@ def keep(name: str, **variants: Result) -> None:
         print(f"  {name}, {variant}: {result}")
     KEPT[name] = variants
     kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    kept[name] = {
-        variant: asdict(result) | {"rate": round(result.rate, 4), "most by guessing": round(result.most, 4)}
-        for variant, result in variants.items()
-    }
+    kept[name] = {variant: as_written(result) for variant, result in variants.items()}
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def as_written(result: Result) -> dict[str, float]:
+    """Return a result as `build/attacks.json` has it."""
+    return asdict(result) | {"rate": round(result.rate, 4), "most by guessing": round(result.most, 4)}

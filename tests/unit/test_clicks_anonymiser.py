@@ -209,7 +209,7 @@ async def test_what_kafka_does_not_confirm_is_sent_again_as_it_is(room: Room) ->
 
 
 async def test_who_comes_back_the_same_day_leaves_nothing_twice(room: Room) -> None:
-    """The hours of a day's tag would be a visitor's mark: two cells with the same ones were his (docs/adr/0067)."""
+    """The hours of a day's tag would be a visitor's mark: two cells with the same ones were his (docs/adr/0069)."""
     for _ in range(3):
         for visitor in range(5):
             room.visit(visitor)

@@ -1,4 +1,4 @@
-"""Remembers what has left, so that a contribution leaves once while its tag key lives (docs/adr/0067).
+"""Remembers what has left, so that a contribution leaves once while its tag key lives (docs/adr/0069).
 
 A tag of the day that left at nine and again at two would say that its visitor came back then; two cells with the
 same hours of this kind would be one visitor's. Said once, a contribution has one hour only. A Bloom filter
