@@ -62,7 +62,7 @@ class _Answer:
 
     def next_batch(self) -> Any:
         batch = self._records.next_batch()
-        packed = batch is not None and getattr(batch, "compression_type", 0)
+        packed = bool(getattr(batch, "compression_type", 0))
         return _Packed(batch, self) if packed else batch
 
 
