@@ -85,6 +85,23 @@ def test_a_killed_worker_is_brought_back(whole_platform):
     assert states(whole_platform)["orders-1"] == "ready" and platform.health_url("orders-1") == port
 
 
+def test_the_anonymous_streams_workers_scale_die_and_come_back_as_all_do(whole_platform):
+    """A second instance of each becomes ready beside the first, kill -9 takes that one, one `lethe up` repairs all."""
+    platform = whole_platform.stack
+    stream = ("clickstream", "recommendations", "insights")
+    extra = [platform.add(worker, wait=False) for worker in stream]
+    _until(lambda: all(states(whole_platform)[each] == "ready" for each in extra), 120)
+    for worker in stream:
+        platform.kill(f"{worker}-1")
+    lethe(platform.state, "up")
+    assert {states(whole_platform)[each] for each in (*extra, *(f"{worker}-1" for worker in stream))} == {
+        "ready"
+    }
+    for each in extra:
+        lethe(platform.state, "down", each)
+    assert not {*extra} & states(whole_platform).keys()
+
+
 def test_a_changed_setting_restarts_its_worker_only(whole_platform):
     """What a worker is told is kept, and told again by every later start."""
     platform = whole_platform.stack
