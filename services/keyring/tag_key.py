@@ -4,7 +4,6 @@ It has no KEK: what lives for a day at most and is in no log or backup has nothi
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from services.kernel.errors import LetheError
 from services.kernel.failpoints import Step, step
 from services.kernel.storage.postgres import DRIVER_ERRORS, PostgresStorage, translate
 from services.kernel.telemetry import log
+from services.kernel.worker.background import Background
 from services.keyring.store import SQL
 
 TICK_SECONDS = 1.0
@@ -62,12 +62,11 @@ async def destroy_dead_tag_key(pool: Any) -> bool:
     return True
 
 
-class TagKeyEnd:
+class TagKeyEnd(Background):
     """A part of the keyring's process: looks each second whether the tag key is dead, and first of all at start."""
 
     def __init__(self, storage: PostgresStorage) -> None:
         self._storage = storage
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -80,16 +79,9 @@ class TagKeyEnd:
             await destroy_dead_tag_key(self._storage.pool)
         except DRIVER_ERRORS as error:
             raise translate(error) from None
-        self._task = asyncio.create_task(self._look())
+        await super().start()
 
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _look(self) -> None:
+    async def _work(self) -> None:
         waits = backoff(TICK_SECONDS, MOST_WAIT_SECONDS)
         while True:
             try:
