@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from services.gateway.clicks.collect import ADAPTERS, MOST_EVENTS, PAGES_PER_TURN
@@ -12,6 +13,7 @@ from services.gateway.clicks.head import BODY_BYTES
 from services.gateway.clicks.site import Site
 from services.gateway.clicks.vocabulary import Drop
 from services.gateway.refusals import Code, Refusal
+from services.kernel.http.server import HttpServer
 from services.kernel.telemetry import log
 from tests.unit.clicks_door import BROWSER, CANARY, ORIGIN, SHOP, SITE, ClickRoom, counted, identity, told
 from tests.unit.gateway_room import Room, placed
@@ -238,6 +240,11 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "10,000 events": ([{"event": "share"}] * 10_000, 413, "too-many-events"),
     "10,000 events of a page": ({**PAGE, "events": [{"name": "share"}] * 10_000}, 413, "too-many-events"),
     "one event too many": ([{"event": "share"}] * (MOST_EVENTS + 1), 413, "too-many-events"),
+    "many events of many pages": (
+        [{**PAGE, "events": [{"name": "share"}] * 100}] * 6,
+        413,
+        "too-many-events",
+    ),
     "too long": (b'{"event": "' + b"x" * BODY_BYTES + b'"}', 413, "body-too-large"),
 }
 
@@ -361,6 +368,36 @@ async def test_a_large_body_lets_others_have_their_turn(room: ClickRoom) -> None
     assert ended == ["small", "large"]
     assert max(turns) == PAGES_PER_TURN
     assert sum(turns) == MOST_EVENTS + 1
+
+
+@pytest.mark.parametrize("path", ["/v1/collect", "/v1/batch", "/v1/snowplow", "/v1/shopify"])
+async def test_as_many_events_as_are_allowed_are_taken(room: ClickRoom, path: str) -> None:
+    """Also where each has a list of its own, which is no list of events."""
+    items = [{"item_id": str(number)} for number in range(200)]
+    events = [
+        {"event": "share", "name": "cart_viewed", "items": items[: 1 + number % 20]}
+        for number in range(MOST_EVENTS)
+    ]
+    body = {"/v1/batch": {"batch": events}, "/v1/snowplow": {"data": events}}.get(path, events)
+    assert (await room.beacon(body, path)).status_code == 202
+
+
+async def test_a_body_that_was_not_read_does_not_become_the_next_request(room: ClickRoom) -> None:
+    """On one connection: what somebody sent who refuses is thrown away, whatever it looks like."""
+    server = HttpServer(room.app, "127.0.0.1", 0)
+    await server.start()
+    try:
+        hidden = b"POST /v1/collect?shop=bookshop HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" * 2_000
+        usual = {"origin": ORIGIN, "user-agent": BROWSER, "content-type": "text/plain"}
+        limits = httpx.Limits(max_connections=1)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", limits=limits) as http:
+            url = f"/v1/collect?shop={SHOP}"
+            refused = await http.post(url, content=hidden, headers={**usual, "sec-gpc": "1"})
+            taken = await http.post(url, json=PAGE, headers={**usual, "content-type": "application/json"})
+    finally:
+        await server.stop()
+    assert (refused.status_code, taken.status_code) == (204, 202)
+    assert len(room.visits) == 1
 
 
 async def test_gpc_is_said_to_be_abided_by(room: ClickRoom) -> None:

@@ -6,7 +6,7 @@ pages; the address and user agent go with the pages into the anonymiser, for one
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -34,6 +34,8 @@ MOST_EVENTS = 500
 PAGES_PER_TURN = 50
 """Pages of one body that are made anonymous before other requests get a turn."""
 MOST_PARAMETERS = 20
+_LISTS = ("events", "batch", "data")
+"""Where a message holds its events, in one vocabulary or another."""
 PREFLIGHT_SECONDS = 600
 """How long a browser may remember that it may call."""
 
@@ -138,7 +140,7 @@ class Collect:
         else:
             body = parsed(await read_bytes(receive, BODY_BYTES), BODY_BYTES)
         # Counted before anything reads them one by one.
-        if any(type(each) is list and len(each) > MOST_EVENTS for each in (body, *_values(body))):
+        if _events_in(body) > MOST_EVENTS:
             raise Refusal(Code.TOO_MANY_EVENTS)
         return body
 
@@ -170,8 +172,16 @@ def _named(scope: Scope, head: Head) -> str:
     return _basic(head.authorization) if head.authorization else ""
 
 
-def _values(body: Any) -> Iterable[Any]:
-    return body.values() if type(body) is dict else ()
+def _events_in(body: Any) -> int:
+    """Return about how many events a body holds: a list's, and those of each message in it."""
+    if type(body) is not list or len(body) > MOST_EVENTS:
+        return len(body) if type(body) is list else _events_of(body)
+    return sum(map(_events_of, body))
+
+
+def _events_of(message: Any) -> int:
+    lists = (message.get(name) for name in _LISTS) if type(message) is dict else ()
+    return next((len(each) for each in lists if type(each) is list), 1)
 
 
 def _basic(authorization: bytes) -> str:
