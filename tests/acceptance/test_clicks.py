@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,7 @@ def _live_through_a_day(found: Shop, folder: Path) -> None:
     (folder / "site.json").write_text(json.dumps(SITE))
     lethe(state, "sites", "set", found.name, "--file", str(folder / "site.json"))
     found.token = lethe(state, "insights", "add", found.name)["token"]
+    _await_a_whole_minute()
     for number in range(VISITORS):
         assert found.visit(number, "red lamp" if number < SEARCHERS else found.rare) == {202}
     # A beacon that comes twice is one visitor's all the same.
@@ -141,6 +143,13 @@ def _live_through_a_day(found: Shop, folder: Path) -> None:
     assert found.contributions() == CONTRIBUTIONS
     lethe(state, "statistics", "close", "--shop", found.name)
     await_("the day is published", lambda: found.statistics()["dropped"], LEAVES_SECONDS)
+
+
+def _await_a_whole_minute() -> None:
+    """Crowds leave by the hour: half of one before its end and half after it would be two that are none."""
+    left = 3_600 - time.time() % 3_600
+    if left < 60:
+        time.sleep(left)
 
 
 def test_what_crowds_did_is_told_exactly_and_what_few_did_is_not(shop: Shop) -> None:
