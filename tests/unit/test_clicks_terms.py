@@ -65,6 +65,7 @@ def test_a_harmless_term_is_folded(text: str, term: str) -> None:
         ("+49 151 23456789", "phone"),
         ("(030) 123 45 67", "phone"),
         ("order 20061234567", "number"),
+        ("order 2006\u200b123\u200b4567", "number"),
         ("٠١٢٣٤٥٦٧٨٩", "number"),
     ],
 )

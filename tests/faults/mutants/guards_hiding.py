@@ -25,7 +25,7 @@ NAMED = (
         CLICKS + "routes.py",
         "given[name] if given[name] in values else OTHER",
         "given[name]",
-        (ROUTES + "test_whatever_the_url_only_what_the_shop_wrote_comes_out",),
+        (ROUTES + "test_a_url_becomes_its_template",),
     ),
     Mutant(
         "whole-term",
@@ -40,7 +40,7 @@ NAMED = (
     ),
     Mutant(
         "nothing-invisible",
-        "A zero-width character hides an address from every pattern.",
+        "A zero-width character hides a number from every pattern.",
         CLICKS + "terms.py",
         'if category in ("Cf", "Cs", "Co", "Cn"):\n        return ""',
         'if category in ("Cs", "Co", "Cn"):\n        return ""',
