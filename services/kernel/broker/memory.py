@@ -42,6 +42,8 @@ class MemoryBroker:
         self.logs: dict[TopicPartition, Log] = defaultdict(Log)
         self.groups: dict[str, Group] = defaultdict(Group)
         self.epochs: dict[str, int] = defaultdict(int)
+        self.times: dict[tuple[str, int, int], int | None] = {}
+        """What writers said of the time of a record, by topic, partition and offset."""
         self.effects: list[tuple[str, ...]] = effects if effects is not None else []
         self.away = False
         self._names = itertools.count(1)
@@ -90,6 +92,7 @@ class MemoryBroker:
         offset = log.start + len(log.records)
         record = Record(message.topic, number, offset, message.key, message.value, tuple(message.headers))
         log.records.append(record)
+        self.times[record[:3]] = message.timestamp_ms
         return record
 
     def mark(self, partition: TopicPartition) -> None:
