@@ -1,7 +1,6 @@
 """Decides which windows are over, beside the loop: by the database's time, and then by where the log ends."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from schemas.topics import CLICKS, LANES
@@ -14,6 +13,7 @@ from services.kernel.errors import RetryableError
 from services.kernel.failpoints import Step, step
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log, metrics
+from services.kernel.worker.background import Background
 
 LOOK_SECONDS = 1.0
 MOST_SPANS = 500
@@ -22,30 +22,18 @@ LANES_OF_CLICKS = tuple(TopicPartition(CLICKS.name, lane) for lane in range(LANE
 _log = log.get("clickstream")
 
 
-class Ending:
+class Ending(Background):
     """A part of the process. Several instances may do it side by side: a window is cut off once in each lane."""
 
     def __init__(self, broker: Broker, storage: Storage, store: ClickStore, rules: Rules) -> None:
         self._broker, self._storage, self._store, self._rules = broker, storage, store, rules
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether windows are looked at; what keeps them from ending for a while keeps the loop from it, too."""
+        """Whether somebody looks: a worker whose windows never close fills its tables and tells nothing."""
         return self._task is not None and not self._task.done()
 
-    async def start(self) -> None:
-        """Begin looking."""
-        self._task = asyncio.create_task(self._look_for_ever())
-
-    async def stop(self) -> None:
-        """Look no more; what is cut off in some lanes only is cut off in the others at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _look_for_ever(self) -> None:
+    async def _work(self) -> None:
         waits = backoff(LOOK_SECONDS, 30.0)
         while True:
             try:

@@ -134,7 +134,8 @@ class PostgresClicks:
         return {Span(row[0], row[1]): Standing(Stage(row[2]), row[3]) for row in rows}
 
     async def open(self, tx: Transaction, lane: int, spans: Collection[Span]) -> None:
-        await tx.connection.execute(SQL.open, lane, *_columns(map(opened, spans), 4))
+        # In one order here and below, or the two would wait for each other's rows in a ring.
+        await tx.connection.execute(SQL.open, lane, *_columns(map(opened, sorted(spans)), 4))
 
     async def know(self, tx: Transaction, lane: int, cells: Collection[tuple[Span, CellRow]]) -> None:
         rows = ((*span, *row) for span, row in cells)
@@ -156,7 +157,7 @@ class PostgresClicks:
         return [Span(row[0], row[1]) for row in rows]
 
     async def open_everywhere(self, tx: Transaction, spans: Collection[Span]) -> None:
-        await tx.connection.execute(SQL.open_everywhere, LANES, *_columns(map(opened, spans), 4))
+        await tx.connection.execute(SQL.open_everywhere, LANES, *_columns(map(opened, sorted(spans)), 4))
 
     async def cut_off(self, tx: Transaction, lane: int, spans: Collection[Span], until: int) -> int:
         done = await tx.connection.execute(SQL.cut_off, lane, until, *_columns(spans))
