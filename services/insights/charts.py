@@ -165,7 +165,7 @@ class Panel:
     """Where columns stand."""
 
 
-PANEL_WIDTH, PANEL_HEIGHT, PANEL_FLOOR, PANEL_TOP = 240.0, 118.0, 96.0, 18.0
+PANEL_WIDTH, PANEL_HEIGHT, PANEL_FLOOR, PANEL_TOP = 264.0, 118.0, 96.0, 18.0
 
 
 def panels(places: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> tuple[Panel, ...]:

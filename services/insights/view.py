@@ -15,6 +15,9 @@ from services.insights.domain import Count, Ranking
 MOST_BARS = 15
 MOST_STEPS = 22
 MOST_STEPS_NARROW = 12
+LETTERS, LETTERS_NARROW = 24, 17
+"""Of a label beside the flow, and on it where there is no room beside."""
+LETTER_WIDTH = 8.4
 MOST_PLACES = 8
 MOST_DWELL = 400
 DAY_LENGTH = len("2026-11-23")
@@ -112,8 +115,8 @@ class Reader:
             storefront=shop, crowd=self._crowd, day=day, hour=hour, days=tuple(days), hours=tuple(hours),
             charts={kind: _chart(kind, *each) for kind, each in found.items()},
             hot=hot, hot_bars=_bars_of(hot), trending=trending, trending_bars=_bars_of(trending),
-            flow=flow(steps[:MOST_STEPS], 1_000, 200, 24),
-            flow_narrow=flow(steps[:MOST_STEPS_NARROW], 340, 0, 17),
+            flow=flow(steps[:MOST_STEPS], 1_000, _margin(steps[:MOST_STEPS]), LETTERS),
+            flow_narrow=flow(steps[:MOST_STEPS_NARROW], 340, 0, LETTERS_NARROW),
             dwell=panels(_places(found[Kind.DWELL][1])),
             dropped=dropped.get(day),
             other_crowd=_other_crowd(self._crowd, [*dropped.values(), *_numbers(found.values())]),
@@ -154,6 +157,12 @@ def _bars_of(ranking: Ranking | None) -> tuple[Bar, ...]:
 def _steps(counts: Sequence[Count]) -> list[Step]:
     split = [(each.cell.split(SEPARATOR), each.at_least) for each in counts]
     return [Step(parts[0], parts[1], at_least) for parts, at_least in split if len(parts) == 2]
+
+
+def _margin(steps: Sequence[Step]) -> float:
+    """Return how much room the longest label needs beside the flow."""
+    longest = max((len(name) for each in steps for name in (each.source, each.target)), default=0)
+    return 20 + LETTER_WIDTH * min(LETTERS, longest)
 
 
 def _places(counts: Sequence[Count]) -> list[tuple[str, list[tuple[str, int]]]]:
