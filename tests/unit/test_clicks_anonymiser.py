@@ -218,6 +218,18 @@ async def test_who_comes_back_the_same_day_leaves_nothing_twice(room: Room) -> N
     assert len(room.cells()) == 5
 
 
+async def test_a_cell_has_another_id_in_another_window() -> None:
+    """Nobody follows a rare cell from one window to the next, and no crowd gathers over several."""
+    room = Room(Mixing(crowd=5, hourly=frozenset(Kind)))
+    await room.key()
+    for _ in range(2):
+        for visitor in range(5):
+            room.visit(visitor)
+        await room.leave()
+    ids = {cell.window: cell.id for cell in room.cells()}
+    assert len(ids) == 2 and len(set(ids.values())) == 2
+
+
 async def test_what_waits_for_the_end_of_its_hour_is_not_taken_again_in_the_next(room: Room) -> None:
     """The next hour begins before anybody looked whether the last one is over."""
     for visitor in range(5):

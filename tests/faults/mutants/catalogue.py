@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tests.faults.mutants import (
     guards_clicks,
     guards_collect,
+    guards_crowds,
     guards_edge,
     guards_erasure,
     guards_hiding,
@@ -37,6 +38,7 @@ ROOMS: Mapping[str, tuple[Mutant, ...]] = {
     "The door for clicks": guards_collect.CLICKS,
     "Routes, products, terms": guards_hiding.NAMED,
     "A visitor among others": guards_hiding.HIDDEN,
+    "What a crowd shares": guards_crowds.SHARED,
     "The tag key's day": guards_hiding.ONE_DAY,
     "Counting visitors": guards_clicks.COUNTED,
     "Closing windows": guards_clicks.CLOSED,
