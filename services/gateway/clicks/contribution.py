@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schemas.clicks import Kind
-from services.gateway.clicks.tags import Visitor
+from services.gateway.clicks.tags import Visitor, name_of
 from services.kernel.sealing.crowds import CrowdSealed
 from services.kernel.sealing.tagging import TagKey
 
@@ -25,16 +25,17 @@ class SealedCells:
     def __init__(self, storefront: str, crowd: int) -> None:
         self._storefront = storefront
         self._crowd = crowd
-        self._known: dict[tuple[Kind, str, str], CrowdSealed] = {}
+        self._known: dict[tuple[Kind, str, str], tuple[CrowdSealed, bytes]] = {}
 
     def contribution(self, key: TagKey, visitor: Visitor, kind: Kind, window: str, text: str) -> Contribution:
         """Return a visitor's contribution to a cell; raises `KeyringUnavailable` when the key is dead."""
         named = (kind, window, text)
-        cell = self._known.get(named)
-        if cell is None:
+        known = self._known.get(named)
+        if known is None:
             cell = CrowdSealed(key, self._crowd, (self._storefront, *named), text)
-            self._known[named] = cell
-        tag = visitor.tag(kind, window, text)
+            known = self._known[named] = (cell, name_of(kind, window, text))
+        cell, name = known
+        tag = visitor.tag_of(name)
         return Contribution(kind, window, cell.id, tag, cell.share(tag), cell.sealed)
 
     def __repr__(self) -> str:

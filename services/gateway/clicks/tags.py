@@ -33,12 +33,21 @@ class Visitor:
 
     def tag(self, kind: Kind, window: str, cell: str) -> str:
         """Return the visitor's tag for a cell in a window."""
+        return self.tag_of(name_of(kind, window, cell))
+
+    def tag_of(self, name: bytes) -> str:
+        """Return the visitor's tag for what `name_of` names."""
         made = self._base.copy()
-        made.update(_joined(kind, window, cell))
+        made.update(name)
         return binascii.b2a_base64(made.digest(), newline=False).translate(_URL_SAFE).decode()
 
     def __repr__(self) -> str:
         return "Visitor()"
+
+
+def name_of(kind: Kind, window: str, cell: str) -> bytes:
+    """Return the name of a cell in a window, as tags are made of it."""
+    return _joined(kind, window, cell)
 
 
 def network_of(address: str) -> str:

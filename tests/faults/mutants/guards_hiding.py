@@ -60,8 +60,8 @@ HIDDEN = (
         "tag-of-one-window",
         "A visitor has the same tag in every hour, and can be followed from one to the next.",
         CLICKS + "tags.py",
-        "made.update(_joined(kind, window, cell))",
-        "made.update(_joined(kind, cell))",
+        "return _joined(kind, window, cell)",
+        "return _joined(kind, cell)",
         (TAGS + "test_anything_else_makes_another_tag",),
     ),
     Mutant(
