@@ -51,21 +51,23 @@ def rotate(
     platform = stack.attach(state)
     before = _primaries(platform, category)
     if not dry_run:
-        _ask(platform, "POST", "/v1/keks/rotations", {"category": category} if category else {})
-        _wait(platform, category, before)
+        _replace(platform, category, before)
     found = _ask(platform, "GET", "/v1/keks")
     output.answer(found, as_json, _table(found["keks"], *KEK_COLUMNS))
 
 
-def _wait(platform: stack.Stack, category: Category | None, before: dict[str, int]) -> None:
-    """Return when every chosen category has a newer version and nothing older lives."""
+def _replace(platform: stack.Stack, category: Category | None, before: dict[str, int]) -> None:
+    """Return when every chosen category has a newer version and nothing older lives; asks until each has begun."""
     deadline = time.monotonic() + ROTATION_SECONDS
     while time.monotonic() < deadline:
         keks = [
             kek for kek in _ask(platform, "GET", "/v1/keks")["keks"] if category in (None, kek["category"])
         ]
         renewed = _primaries(platform, category)
-        if all(renewed[name] > version for name, version in before.items()) and not _pending(keks):
+        old = [name for name, version in before.items() if renewed[name] <= version]
+        for name in old:
+            _ask(platform, "POST", "/v1/keks/rotations", {"category": name})
+        if not old and not _pending(keks):
             return
         time.sleep(0.2)
     raise Ended(Exit.INCOMPLETE, "old versions of the key-encrypting keys still live")

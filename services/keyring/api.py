@@ -13,7 +13,7 @@ Errors are `{"error": code}`: 400 contract, 401 no token of ours, 403 no right, 
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -100,8 +100,8 @@ class Api:
     signer: Signer
     ready: Callable[[], bool]
     """False: holds and commands are not replayed yet, and nobody is served."""
-    rotate: Callable[[Category | None], None]
-    """Begin a rotation in the background."""
+    rotate: Callable[[Category | None], Awaitable[Sequence[Category]]]
+    """Begin rotations; return of which categories, once that is durable."""
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -185,8 +185,7 @@ class Api:
 
     async def _rotate(self, request: Request) -> Any:
         self._principal(request, rights.ROTATES)
-        self.rotate((await _body(request, RotationBody)).category)
-        return {"rotation": "begun"}
+        return {"begun": await self.rotate((await _body(request, RotationBody)).category)}
 
     async def _jwks(self, request: Request) -> Any:
         return {"keys": [self.signer.jwk()]}

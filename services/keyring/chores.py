@@ -13,7 +13,7 @@ from services.kernel.telemetry import log, metrics
 from services.kernel.worker.background import Background
 from services.keyring.expiry import expire
 from services.keyring.kek import Keks
-from services.keyring.rotation import ensure_primaries, resume, rotate
+from services.keyring.rotation import begin, ensure_primaries, resume, rotate
 from services.keyring.settings import Settings
 from services.keyring.store import SQL
 
@@ -36,7 +36,6 @@ class Chores(Background):
         self._storage = storage
         self._keks = keks
         self._known = known
-        self._asked: set[Category] = set()
         self._expire_at = 0.0
 
     @property
@@ -52,9 +51,16 @@ class Chores(Background):
             raise translate(error) from None
         await super().start()
 
-    def rotate(self, category: Category | None) -> None:
-        """Replace the KEK version of a category, or of all, soon."""
-        self._asked |= {category} if category else set(Category)
+    async def rotate(self, category: Category | None) -> list[Category]:
+        """Begin to replace the KEK version of a category, or of all; return those of which no other is under way.
+
+        What has begun is in the database: a keyring that dies now carries it to its end when it is back.
+        """
+        chosen = (category,) if category else tuple(Category)
+        try:
+            return [each for each in chosen if await begin(self._storage.pool, self._keks, each)]
+        except DRIVER_ERRORS as error:
+            raise translate(error) from None
 
     async def _work(self) -> None:
         waits = backoff(TICK_SECONDS, 30.0)
@@ -77,10 +83,8 @@ class Chores(Background):
             await self._measure()
             self._expire_at = now + self._settings.expiry_seconds
         age = timedelta(seconds=self._settings.kek_rotation_seconds)
-        self._asked |= {Category(row["category"]) for row in await pool.fetch(SQL.tired_categories, age)}
-        for category in sorted(self._asked):
-            await rotate(pool, self._keks, category)
-            self._asked.discard(category)
+        for row in await pool.fetch(SQL.tired_categories, age):
+            await rotate(pool, self._keks, Category(row["category"]))
         for row in await pool.fetch(SQL.unfinished_categories):
             await resume(pool, self._keks, Category(row["category"]))
         living = await pool.fetch(SQL.living_keks)

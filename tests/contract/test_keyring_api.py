@@ -195,7 +195,7 @@ async def test_how_a_subject_stands_is_told_to_who_may_ask(bench: Bench) -> None
 async def test_a_rotation_is_begun_by_the_operator(bench: Bench) -> None:
     client = bench.http("operator")
     assert (await post(client, "/v1/keks/rotations", {"category": "logistics"})).json() == {
-        "rotation": "begun"
+        "begun": ["logistics"]
     }
     assert (await post(client, "/v1/keks/rotations", {})).status_code == 200
     assert (await post(client, "/v1/keks/rotations", {"category": "gossip"})).status_code == 400

@@ -11,6 +11,7 @@ import pytest
 
 from schemas.privacy import Category
 from services.kernel.errors import ConfigurationError
+from services.keyring.chores import Chores
 from services.keyring.kek import KekDirectory, Keks
 from services.keyring.minting import NewKey
 from services.keyring.opening import OpenKey
@@ -55,6 +56,22 @@ async def test_rotation_keeps_every_key_and_destroys_the_old_version(bench: Benc
     await rotate(bench.pool, bench.keks, LOGISTICS)
     assert await states(bench) == {1: "destroyed", 2: "primary"}
     assert ("logistics", 1) not in bench.keks.provider.versions()
+    await assert_all_open(bench, keys)
+
+
+async def test_a_rotation_that_was_answered_is_carried_out_though_the_keyring_dies(bench: Bench) -> None:
+    """The operator was told that it has begun; a process that is started later knows it from the database (T5)."""
+    keys = await minted(bench, 3)
+    dying = Chores(bench.settings, bench.storage, bench.keks)
+    assert await dying.rotate(LOGISTICS) == [LOGISTICS]
+    assert await dying.rotate(LOGISTICS) == [], "one at a time"
+    assert await states(bench) == {1: "retiring", 2: "primary"}
+    later = Chores(bench.settings, bench.storage, Keks(KekDirectory(bench.settings.kek_directory)))
+    await later.start()
+    async with asyncio.timeout(30):
+        while await states(bench) != {1: "destroyed", 2: "primary"}:
+            await asyncio.sleep(0.05)
+    await later.stop()
     await assert_all_open(bench, keys)
 
 

@@ -62,8 +62,11 @@ class Desk:
             limits=Limits(lambda _: self.per_second, Still()),  # type: ignore[arg-type]
             signer=Signer(Ed25519PrivateKey.from_private_bytes(b"k" * 32)),
             ready=lambda: self.ready,
-            rotate=lambda _: None,
+            rotate=self._rotate,
         ).app()
+
+    async def _rotate(self, _: object) -> list[str]:
+        return []
 
     def http(self, principal: str = "gateway") -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer token-of-{principal}"}
