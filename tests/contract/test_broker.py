@@ -1,17 +1,21 @@
 """One suite for Kafka and its in-memory twin: what the loop may rely on."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from schemas.topics import Topic
+from services.kernel.broker.grants import Grant
 from services.kernel.broker.interface import Broker, Consumer, Message, Record, TopicPartition
-from services.kernel.broker.kafka import KafkaBroker
 from services.kernel.broker.memory import MemoryBroker
 from services.kernel.broker.partition import partition_of
 from services.kernel.errors import BrokerUnavailable, LaneLost, LeaseExpired
-from services.kernel.settings import WorkerSettings
+from tests.fixtures import evidence
+from tests.fixtures.member import broker_as
 
 LANES = 4
 
@@ -24,6 +28,8 @@ class World:
     a: str
     b: str
     group: str
+    platform: Any = None
+    """None: the broker is the twin."""
     consumers: list[Consumer] = field(default_factory=list)
 
     async def join(self, *, take_from_start: bool = True) -> "Member":
@@ -39,6 +45,24 @@ class World:
             [Message(topic, key.encode(), b"v-" + key.encode(), [("h", b"1")]) for key in keys]
         )
         await producer.stop()
+
+    def own_time(self) -> str:
+        """Return a new topic that leaves the time of a record to its writer; the twin's topics all do."""
+        if self.platform is None:
+            return self.b
+        name = str(self.platform.new_name())
+        topic = Topic(name, (), frozenset(), frozenset(), partitions=LANES, hourly_time=True)
+        self.platform.admin.create([topic])
+        self.platform.admin.grant({Grant(self.group, "WRITE", "TOPIC", name)})
+        return name
+
+    def times(self, topic: str, partition: int) -> list[Any]:
+        """Return the timestamp of every record, as any reader of the topic sees it."""
+        if isinstance(self.broker, MemoryBroker):
+            found = sorted(self.broker.times.items())
+            return [said for at, said in found if at[:2] == (topic, partition)]
+        entries = evidence.read(self.platform.stack, [topic])
+        return [entry.time_ms for entry in entries if entry.partition == partition]
 
 
 class Member:
@@ -83,11 +107,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         platform = request.getfixturevalue("platform")
         a, b = platform.new_topic(partitions=LANES), platform.new_topic(partitions=LANES)
         user = platform.new_user(reads=[a, b], writes=[a, b])
-        settings = WorkerSettings(
-            principal=user.username, instance="test", kafka=platform.kafka, kafka_password=user.password,
-            database_port=1, database_name="-", database_password="-", session_timeout_seconds=6,
-        )  # fmt: skip
-        made = World(KafkaBroker(settings), a, b, user.username)
+        made = World(broker_as(platform, user, session_timeout_seconds=6), a, b, user.username, platform)
         await _coordinated(made)
     yield made
     for consumer in made.consumers:
@@ -119,6 +139,20 @@ async def test_what_is_sent_is_read_with_key_value_headers_and_in_order(world: W
     assert mine[0].offset < mine[1].offset
     assert mine[0].partition == partition_of(b"k1", LANES)
     assert list(mine[0].headers) == [("h", b"1")]
+
+
+async def test_a_topic_may_leave_the_time_to_its_writer(world: World) -> None:
+    """The hour of a click is all that its record's timestamp says; everywhere else the broker says when it came."""
+    hour, before = 1_795_000_000_000, int(time.time() * 1_000)
+    own = world.own_time()
+    for topic in (own, world.a):
+        producer = world.broker.producer()
+        await producer.start()
+        await producer.send([Message(topic, b"k1", b"v", (), partition=2, timestamp_ms=hour)])
+        await producer.stop()
+    assert world.times(own, 2) == [hour]
+    if world.platform is not None:
+        assert abs(world.times(world.a, 2)[0] - before) < 600_000
 
 
 async def test_a_lane_is_never_split_between_members(world: World) -> None:
