@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from services.kernel.broker.interface import TopicPartition
@@ -15,6 +16,7 @@ from services.kernel.storage.interface import DeadLetter, OutboxRow, Storage, Ti
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
 from tests.fixtures.database import settings_at
+from tests.fixtures.platform import Platform
 
 P = TopicPartition("words", 3)
 ANNA, BEN = random_id(), random_id()
@@ -259,6 +261,25 @@ async def test_a_topic_made_anew_is_found_out_lane_by_lane_where_each_partition_
     await storage.know_streams({lanes[0]: "two"})
     assert await storage.positions(lanes[0], places[:1]) == {}
     assert await storage.positions(lanes[1], places[1:]) == {places[1]: 5}
+
+
+async def test_a_connection_is_handed_on_as_it_is(platform: Platform) -> None:
+    """The driver would undo after each transaction what nobody did: four statements more, each a round trip."""
+    dsn = platform.new_database()
+    storage = PostgresStorage(settings_at(dsn, WorkerSettings))
+    await storage.start()
+    watching = await asyncpg.connect(dsn)
+    try:
+        for _ in range(5):
+            async with storage.transaction("3") as tx:
+                await tx.remember([ANNA])
+        last = "SELECT query FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+        said = {row["query"] for row in await watching.fetch(last)}
+        assert "COMMIT;" in said
+        assert not [each for each in said if "UNLISTEN" in each or "RESET" in each]
+    finally:
+        await watching.close()
+        await storage.stop()
 
 
 async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: object) -> None:
