@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import asyncpg
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.settings import PROCESSES
 from schemas.topics import OPERATOR, TOPICS, WORKERS, Topic, for_carrier
@@ -91,6 +92,10 @@ def test_what_nobody_was_granted_nobody_may(platform):
     }
     assert refused_writes(settings, {topic}) == {topic}
     assert refused_reads(settings, {topic}, login.username) == {topic}
+    # Topics have the operator's rule, which names all of them; the cluster and other people's groups have none.
+    new, admin = platform.new_name(), AdminClient({**settings, **QUIET})
+    with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+        admin.create_topics([NewTopic(new, 1, 1)])[new].result(PATIENCE_SECONDS)
 
 
 def test_a_partner_has_its_own_two_topics_and_group_and_nothing_else(platform):
