@@ -20,6 +20,8 @@ LETTERS, LETTERS_NARROW = 24, 17
 LETTER_WIDTH = 8.4
 MOST_PLACES = 8
 MOST_DWELL = 400
+LEAST_CROWDS_DROPPED = 10
+"""Fewer dropped contributions than ten crowds are told as 0 (schemas.statistics.MassDropped)."""
 DAY_LENGTH = len("2026-11-23")
 NAMES = {
     Kind.TRANSITION: "steps from page to page",
@@ -74,6 +76,8 @@ class Page:
     dwell: tuple[Panel, ...]
     dropped: int | None
     """None: not said yet."""
+    least_told: int
+    """Of what was dropped; below it 0 is told."""
     other_crowd: bool
     """True: some number is not a multiple of what this page was told of the crowd."""
     daily: tuple[str, ...]
@@ -118,8 +122,8 @@ class Reader:
             flow=flow(steps[:MOST_STEPS], 1_000, _margin(steps[:MOST_STEPS]), LETTERS),
             flow_narrow=flow(steps[:MOST_STEPS_NARROW], 340, 0, LETTERS_NARROW),
             dwell=panels(_places(found[Kind.DWELL][1])),
-            dropped=dropped.get(day),
-            other_crowd=_other_crowd(self._crowd, [*dropped.values(), *_numbers(found.values())]),
+            dropped=dropped.get(day), least_told=LEAST_CROWDS_DROPPED * self._crowd,
+            other_crowd=_other_crowd(self._crowd, _numbers(found.values())),
             daily=tuple(NAMES[kind] for kind in Kind if kind not in by_hour),
             hourly=tuple(NAMES[kind] for kind in Kind if kind in by_hour),
         )  # fmt: skip

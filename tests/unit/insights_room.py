@@ -80,7 +80,7 @@ def a_day(window: str = DAY) -> Iterator[Row]:
         for bucket, at_least in zip(BUCKETS, counts, strict=True):
             if at_least:
                 yield count(Kind.DWELL, at_least, place, bucket, window=window)
-    yield Dropped(SHOP, window, 1_230)
+    yield Dropped(SHOP, window, 1_000)
     yield ranking(Listing.HOT, *HOT, through=window)
     yield ranking(Listing.TRENDING, *TRENDING, through=window)
     yield ranking(Listing.ALSO_VIEWED, *ALSO_VIEWED, of="Oak chopping board", through=window)

@@ -281,10 +281,10 @@ async def test_floors_are_told_as_floors(room: Room) -> None:
 
 
 async def test_what_was_left_out_is_one_number_and_its_reason(room: Room) -> None:
-    assert "At least <strong>1,230</strong> contributions of this day were left out" in await page(room)
+    assert "At least <strong>1,000</strong> contributions of this day were left out" in await page(room)
     room.desk.publish(Dropped(SHOP, "2026-11-20", 0), count(Kind.PRODUCT, 10, "x", window="2026-11-19"))
     room.clock.at += FRESH_SECONDS + 0.01
-    assert "<strong>Fewer than 10</strong> contributions" in await page(room, "?day=2026-11-20")
+    assert "<strong>Fewer than 100</strong> contributions" in await page(room, "?day=2026-11-20")
     assert "is said when all of the day has closed" in await page(room, "?day=2026-11-19")
 
 
@@ -328,6 +328,9 @@ async def test_hours_are_shown_one_at_a_time_and_never_added(room: Room) -> None
 
 
 async def test_numbers_of_another_crowd_are_pointed_out(room: Room) -> None:
+    assert "under another crowd" not in await page(room)
+    room.desk.publish(Dropped(SHOP, DAY, 1_005))  # no count
+    room.clock.at += FRESH_SECONDS + 0.01
     assert "under another crowd" not in await page(room)
     room.desk.publish(count(Kind.PRODUCT, 45, "Odd", window=DAY))
     room.clock.at += FRESH_SECONDS + 0.01

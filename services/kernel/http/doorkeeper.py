@@ -80,7 +80,10 @@ class Doorkeeper:
             raise StoreUnavailable("tokens-unread")
 
     async def learn(self) -> None:
-        """Read the list by a question asked after this call: what was just changed is known then. Raises as `refresh` does."""
+        """Read the list by a question asked after this call: what was just changed is known then.
+
+        Raises as `refresh` does.
+        """
         if self._reading is not None:
             await asyncio.shield(self._reading)
         await self.refresh()
