@@ -9,7 +9,7 @@ from services.insights.desk import Desk, PostgresDesk
 from services.insights.domain import Row, decide, state_key
 from services.insights.http import Door
 from services.insights.library import Library
-from services.insights.numbers import Numbers
+from services.insights.numbers import FRESH_SECONDS, Numbers, weigh
 from services.insights.pages import Pages
 from services.insights.settings import Settings
 from services.insights.signing import Attempts, Signing
@@ -42,7 +42,7 @@ def door(settings: Settings, desk: Desk, clock: Clock) -> Door:
     reader = Reader(desk, settings.crowd, settings.hourly)
     return Door(
         Doorkeeper(desk.tokens, clock),
-        Library(Numbers(desk, settings.crowd).answer, clock),
+        Library(Numbers(desk, settings.crowd).answer, clock, FRESH_SECONDS, weigh),
         Pages(signing, Library(reader.page, clock)),
     )
 

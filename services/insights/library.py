@@ -8,27 +8,40 @@ from typing import Generic, TypeVar
 from services.kernel.clock import Clock
 
 FRESH_SECONDS = 2.0
-"""So much later at most is an answer about what is stored now."""
-MOST_KEPT = 2_000
+"""So much later at most is an answer about what is stored now, if nobody says otherwise."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Of all answers together."""
+PAGE_BYTES = 64 * 1024
+"""What an answer is taken to weigh that is no bytes."""
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
 
 class Library(Generic[Key, Answer]):
-    """Keeps each answer for `FRESH_SECONDS`, the least recently asked for going first. Errors are not kept."""
+    """Keeps answers while they are fresh and there is room, the oldest going first. Errors are not kept."""
 
-    def __init__(self, make: Callable[[Key], Awaitable[Answer]], clock: Clock, most: int = MOST_KEPT) -> None:
+    def __init__(
+        self,
+        make: Callable[[Key], Awaitable[Answer]],
+        clock: Clock,
+        fresh_seconds: float = FRESH_SECONDS,
+        weigh: Callable[[Answer], int] = lambda _: PAGE_BYTES,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._make = make
         self._clock = clock
-        self._most = most
+        self._fresh_seconds = fresh_seconds
+        self._weigh = weigh
+        self._most_bytes = most_bytes
         self._kept: OrderedDict[Key, tuple[float, Answer]] = OrderedDict()
+        self._bytes = 0
         self._making: dict[Key, asyncio.Task[Answer]] = {}
 
     def ready(self, key: Key) -> Answer | None:
         """Return an answer that is at hand and fresh."""
         kept = self._kept.get(key)
-        if kept is None or self._clock.monotonic() - kept[0] > FRESH_SECONDS:
+        if kept is None or self._clock.monotonic() - kept[0] > self._fresh_seconds:
             return None
         return kept[1]
 
@@ -49,8 +62,14 @@ class Library(Generic[Key, Answer]):
             answer = await self._make(key)
         finally:
             del self._making[key]
+        self._drop(key)
         self._kept[key] = (asked_at, answer)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self._bytes += self._weigh(answer)
+        while self._bytes > self._most_bytes:
+            self._drop(next(iter(self._kept)))
         return answer
+
+    def _drop(self, key: Key) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= self._weigh(kept[1])

@@ -15,6 +15,11 @@ from services.insights.domain import Ranking
 
 Headers = list[tuple[bytes, bytes]]
 
+FRESH_SECONDS = 10.0
+"""Numbers are published by the hour or day, and asked for with every page of a shop."""
+AROUND_BYTES = 1_024
+"""What an answer weighs beside its body: its question, its headers."""
+
 KEPT_BY = (
     # Kept by whoever asked, and asked for again each time: mostly answered with 304.
     (b"cache-control", b"private, no-cache"),
@@ -42,6 +47,11 @@ def answer_of(content: object) -> Answer:
         (b"x-content-type-options", b"nosniff"), *common,
     ]  # fmt: skip
     return Answer(body, tag, whole, common)
+
+
+def weigh(answer: Answer) -> int:
+    """Return about how many bytes of memory an answer takes."""
+    return AROUND_BYTES + len(answer.body)
 
 
 class Numbers:

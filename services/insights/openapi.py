@@ -22,8 +22,9 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Lethe insights",
             "version": "1",
-            "description": "Numbers of crowds, and lists made of them. `at_least` of a count is rounded down to a multiple "
-            "of `crowd`, of what was dropped to its first digit. Answers carry an ETag: ask with If-None-Match. Refusals name a code, never a value.",
+            "description": "Numbers of crowds, and lists made of them. `at_least` of a count is rounded down to a "
+            "multiple of `crowd`, of what was dropped to its first digit. Answers carry an ETag: ask with "
+            "If-None-Match. Refusals name a code, never a value.",
         },
         "security": [{"reader": []}],
         "paths": {

@@ -7,7 +7,8 @@ import pytest
 
 from schemas.clicks import Kind
 from schemas.statistics import Listing
-from services.insights.library import FRESH_SECONDS
+from services.insights.library import Library
+from services.insights.numbers import FRESH_SECONDS
 from services.kernel.telemetry import metrics
 from tests.unit.insights_room import (
     ALSO_VIEWED,
@@ -233,3 +234,37 @@ async def test_the_route_is_counted_and_never_what_was_asked(room: Room) -> None
     await room.get("/v1/statistics/Quxolotl")
     assert counter._value.get() == before + 1
     assert all("Quxolotl" not in str(labels) for labels in metrics.HTTP_REQUESTS._metrics)
+
+
+async def test_answers_take_no_more_memory_than_they_may(room: Room) -> None:
+    """The oldest goes first, and one that was made again weighs once."""
+    made: list[int] = []
+
+    async def make(key: int) -> bytes:
+        made.append(key)
+        return bytes(100)
+
+    library = Library(make, room.clock, 10, len, most_bytes=1_000)
+    for key in range(12):
+        await library.get(key)
+    assert [library.ready(key) is not None for key in range(12)] == [False] * 2 + [True] * 10
+    for _ in range(30):
+        room.clock.at += 11
+        await library.get(11)
+    assert library._bytes == 1_000 and made.count(11) == 31
+
+
+async def test_who_hangs_up_takes_the_answer_from_nobody(room: Room) -> None:
+    go = asyncio.Event()
+
+    async def make(key: int) -> bytes:
+        await go.wait()
+        return b"answer"
+
+    library = Library(make, room.clock)
+    first, second = (asyncio.create_task(library.get(1)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    assert await second == b"answer"
