@@ -54,8 +54,10 @@ class Reading:
         """Return an object, empty where it is none; names of fields that say who somebody is are counted."""
         if type(said) is not dict:
             return {}
-        for name in said.keys() & IDENTITY:
-            self.identity[name] += 1
+        # Nearly always there is none, and that is found without making a set.
+        if not IDENTITY.isdisjoint(said):
+            for name in said.keys() & IDENTITY:
+                self.identity[name] += 1
         return said
 
     def text(self, said: Any) -> str:
