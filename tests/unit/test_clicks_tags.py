@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from schemas.clicks import Kind
 from services.gateway.clicks.tags import Visitor, network_of
 from services.kernel.errors import KeyringUnavailable
 from services.kernel.sealing.tagging import TagKey
-from tests.unit.clicks_room import HandClock
+from tests.unit.clicks_room import NOON, HandClock
 from tests.unit.examples import examples
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -95,6 +96,15 @@ def test_a_dead_key_makes_nothing() -> None:
     clock.seconds -= 1_000
     with pytest.raises(KeyringUnavailable):
         dying.mac(b"x")
+
+
+def test_a_machine_that_slept_over_midnight_has_no_key() -> None:
+    """Its clock of seconds slept as well; the time of day did not."""
+    clock = HandClock()
+    slept = key(clock=clock)
+    clock.now = lambda: NOON + timedelta(hours=1)  # type: ignore[method-assign]
+    with pytest.raises(KeyringUnavailable):
+        slept.mac(b"x")
 
 
 def test_a_dropped_key_makes_nothing() -> None:

@@ -1,6 +1,7 @@
 """The key that tags are made under: kept for a day at most, and a visitor's tags stay the same for that long only."""
 
 import hashlib
+from datetime import timedelta
 from typing import NoReturn
 
 from services.kernel.clock import Clock
@@ -19,7 +20,7 @@ class TagKey:
     address and browser he knows, for as long as it lives.
     """
 
-    __slots__ = ("_clock", "_dies_at", "_material", "number")
+    __slots__ = ("_clock", "_dies_at", "_dies_on", "_material", "number")
 
     def __init__(
         self,
@@ -35,13 +36,18 @@ class TagKey:
         self.number = number
         self._material = material
         self._clock = clock
-        asked_at = clock.monotonic() if asked_at is None else asked_at
-        self._dies_at = asked_at + min(dies_in_seconds, LONGEST_SECONDS)
+        now = clock.monotonic()
+        self._dies_at = (now if asked_at is None else asked_at) + min(dies_in_seconds, LONGEST_SECONDS)
+        # A machine that slept over midnight has a clock that slept as well, and one that did not.
+        self._dies_on = clock.now() + timedelta(seconds=self._dies_at - now)
 
     @property
     def dies_in_seconds(self) -> float:
         """What is left of its life, 0 when it is over."""
-        return max(0.0, self._dies_at - self._clock.monotonic()) if self._material else 0.0
+        if not self._material:
+            return 0.0
+        left = self._dies_at - self._clock.monotonic()
+        return max(0.0, min(left, (self._dies_on - self._clock.now()).total_seconds()))
 
     def mac(self, message: bytes) -> bytes:
         """Return 32 bytes that only this key makes of the message; raise `KeyringUnavailable` after its death."""
