@@ -118,6 +118,14 @@ ONE_DAY = (
         (TAGS + "test_a_dead_key_makes_nothing",),
     ),
     Mutant(
+        "dead-by-the-time-of-day",
+        "A machine that slept over midnight wakes with yesterday's key.",
+        "services/kernel/sealing/tagging.py",
+        "return max(0.0, min(left, (self._dies_on - self._clock.now()).total_seconds()))",
+        "return max(0.0, left)",
+        (TAGS + "test_a_machine_that_slept_over_midnight_has_no_key",),
+    ),
+    Mutant(
         "tag-key-for-the-gateway",
         "Whoever may ask the keyring for anything can recognise visitors.",
         "services/keyring/api.py",
