@@ -23,6 +23,7 @@ MODULES = (
     "clicks",
     "dispatch",
     "latency",
+    "clickstream",
     "recommendations",
     "insights",
 )
