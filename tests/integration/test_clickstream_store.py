@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from services.clickstream.handler import reminder
 from services.clickstream.settings import Settings
 from services.clickstream.store import PostgresClicks
 from services.clickstream.store_memory import MemoryClicks
+from services.kernel.errors import StoreUnavailable
+from services.kernel.storage.interface import Transaction
 from services.kernel.storage.memory import MemoryStorage
 from services.kernel.storage.postgres import PostgresStorage
 from services.kernel.worker.endings import CONSUMED, REPEATED
@@ -189,6 +192,34 @@ async def test_numbers_leave_in_pieces_and_each_once(room: Room, monkeypatch: py
     await room.as_expected()
     assert len(await room.told()) > 40
     assert await room.table("contribution") == await room.table("cell") == 0
+
+
+async def test_a_cut_that_broke_off_between_two_lanes_is_finished_and_moves_no_earlier_one(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after some lanes: they keep their offset, the others get theirs with the next look."""
+    room.say(cell for number in range(40) for cell in room.crowd(OVER, f"p{number}", 8))
+    await room.read()
+    cut_off = room.store.cut_off
+
+    async def dies(tx: Transaction, lane: int, *more: Any) -> int:
+        if lane == 5:
+            raise StoreUnavailable("killed")
+        return await cut_off(tx, lane, *more)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(room.store, "cut_off", dies)
+        with pytest.raises(StoreUnavailable):
+            await room.ending.look()
+    first = await room.cuts()
+    assert {lane for *_, lane in first} == set(range(5))
+    room.say(cell for number in range(40) for cell in room.crowd(OVER, f"p{number}", 16))
+    await room.read()
+    await room.close()
+    cuts = await room.cuts()
+    assert len(cuts) == LANES and first.items() <= cuts.items()
+    assert set((await room.told()).values()) == {5, 15}
+    await room.as_expected()
 
 
 async def test_an_operator_closes_a_day_of_one_shop_with_its_hours_before_it_is_over(room: Room) -> None:

@@ -1,0 +1,78 @@
+"""The part of the process that cuts windows off: what it does while Kafka is away, and when it is broken itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.clickstream import ending
+from services.clickstream.domain import Reason, Rules
+from services.clickstream.store_memory import MemoryClicks
+from services.kernel.errors import BrokerUnavailable
+from services.kernel.storage.memory import MemoryStorage
+from services.kernel.telemetry import metrics
+from tests.fixtures.clickroom import SHOP, Room
+from tests.fixtures.clicks import yesterday
+
+
+@pytest.fixture
+async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr(ending, "LOOK_SECONDS", 0.01)
+    yield await Room(MemoryStorage(), MemoryClicks(), Rules(crowd=5, grace=timedelta(0))).begin()
+
+
+async def test_without_the_end_of_the_log_nothing_is_cut_off(room: Room) -> None:
+    """A cut that was guessed would leave out what the gateway had sent in time."""
+    room.say(room.crowd(yesterday(), "p1", 6))
+    await room.read()
+    room.broker.away = True
+    with pytest.raises(BrokerUnavailable):
+        await room.ending.look()
+    assert await room.cuts() == {}
+
+
+async def test_it_goes_on_when_kafka_is_back(room: Room) -> None:
+    room.say(room.crowd(yesterday(), "p1", 6))
+    await room.read()
+    room.broker.away = True
+    await room.ending.start()
+    await asyncio.sleep(0.05)
+    assert room.ending.ready and await room.cuts() == {}
+    room.broker.away = False
+    async with asyncio.timeout(10):
+        while not await room.cuts():
+            await asyncio.sleep(0.01)
+    await room.ending.stop()
+    await room.turns()
+    assert await room.told() == {(SHOP, yesterday(), "product", "p1"): 5}
+
+
+async def test_a_worker_whose_windows_cannot_close_is_not_ready(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not room.ending.ready
+
+    async def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(room.store, "over", bug)
+    await room.ending.start()
+    async with asyncio.timeout(10):
+        while room.ending.ready:
+            await asyncio.sleep(0.01)
+    with pytest.raises(ZeroDivisionError):
+        await room.ending.stop()
+
+
+async def test_what_became_of_every_cell_is_a_metric(room: Room) -> None:
+    cells = room.crowd(yesterday(), "p1", 6)
+    room.say(cells + cells[:2])
+    await room.read()
+    await room.ending.look()
+    shown = {
+        sample.labels["reason"]: sample.value
+        for family in metrics.CELLS.collect()
+        for sample in family.samples
+    }
+    assert shown == {**dict.fromkeys(Reason, 0), "counted": 6, "repeated": 2}
