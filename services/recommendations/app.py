@@ -83,15 +83,16 @@ class Process:
         asked.cancel()
         if app.broken.done() and (error := app.broken.exception()):
             _log.warning("faust broke", **log.told(error))
-        clean = await _stopped(app)
+        if app.bug is not None:
+            # Faust would wait for the record that our code could not take.
+            _log.error("bug", **log.told(app.bug))
+        clean = app.bug is None and await _stopped(app)
         for task in (own, *faust):
             task.cancel()
-        if app.bug is not None:
-            _log.error("bug", **log.told(app.bug))
-        if not clean or app.bug is not None:
+        if not clean:
             # Faust's threads would keep the interpreter, or a second member of the group live on in this process.
             sys.stdout.flush()
-            os._exit(0 if self._stopping.is_set() and app.bug is None else 1)
+            os._exit(1 if app.bug is not None or not self._stopping.is_set() else 0)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until asked to stop."""

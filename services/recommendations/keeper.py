@@ -27,7 +27,7 @@ MOST_HELD = 1_000
 """So many records wait at most for what they changed to be remembered; who brings more waits."""
 MOST_SENT = 500
 """So many lists are sent at once."""
-PATIENCE = 30
+PATIENCE = 60
 """Lists are made at the latest after so many times the quiet that is otherwise waited for."""
 BREATH = 2_000
 """After so many rows somebody else may run: probes, heartbeats."""

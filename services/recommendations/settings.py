@@ -12,6 +12,6 @@ class Settings(WorkerSettings):
     database_name: str = ""
     database_password: SecretStr = SecretStr("")
     quiet_seconds: float = Field(default=1.0, ge=0.05, le=60)
-    """How long a shop's numbers rest before lists are made of them; thirty times as long at most while they change."""
+    """How long a shop's numbers rest before lists are made of them; sixty times as long at most while they change."""
     rebuild: bool = False
     """Read every statistic again that Kafka still has, from the earliest on. What is known already stays known."""
