@@ -68,7 +68,7 @@ class Rotation(Usual):
         await_("the keyring takes the order to rotate", self._asked)
 
     def again(self) -> None:
-        """It keeps no orders of this kind: who sees no new version asks again."""
+        """What was not answered may not have begun: who sees no new version asks again."""
         self.provoke()
 
     def check(self) -> None:
