@@ -1,4 +1,4 @@
-"""The door for clicks beside a bare route that forwards the raw JSON: one page a request, of many visitors."""
+"""The door for clicks beside the same route that forwards the raw JSON, and beside a bare one: one page a request."""
 
 import itertools
 import json
@@ -16,7 +16,9 @@ from urllib.request import urlopen
 from deploy.local import stack as local
 from deploy.local.ports import LOOPBACK, choose
 from deploy.local.stack import Stack
+from services.gateway.clicks.collect import COLLECT
 from tests.benchmarks import http_load
+from tests.benchmarks.bare_clicks import BARE
 from tests.benchmarks.costs import Cost, Costs
 from tests.benchmarks.gateway import await_listening
 from tests.benchmarks.result import Result, table
@@ -42,6 +44,15 @@ SETTINGS = {"gateway": {"trusted_proxies": json.dumps([f"{LOOPBACK}/32"]), "flus
 
 
 @dataclass(frozen=True)
+class Door:
+    """Somebody who takes pages."""
+
+    port: int
+    pid: int
+    path: str = COLLECT
+
+
+@dataclass(frozen=True)
 class Lap:
     """One stretch of load on one door."""
 
@@ -54,22 +65,22 @@ def measure(stack: Stack, rounds: int) -> Result:
     """Load both doors in turns; every page that ours was sent must have been counted as taken."""
     platform = local.start(stack.state, only=("keyring", "gateway"), settings=SETTINGS)
     _set_site(platform)
-    doors = {"collect": platform.identity.ports["gateway-1:http"]}
-    pids = {"collect": {"itself": platform.pid("gateway-1"), "broker": platform.pid("kafka")}}
     laps: dict[str, list[Lap]] = defaultdict(list)
     with _bare(platform) as (port, pid):
-        doors["raw"] = port
-        pids["raw"] = {"itself": pid, "broker": platform.pid("kafka")}
+        doors = {
+            "collect": Door(platform.identity.ports["gateway-1:http"], platform.pid("gateway-1")),
+            "raw": Door(port, pid),
+            "bare": Door(port, pid, BARE),
+        }
         for number in range(rounds + 1):
             for name, door in doors.items():
-                lap = _lap(door, pids[name], SECONDS if number else WARM_UP_SECONDS)
+                lap = _lap(door, platform.pid("kafka"), SECONDS if number else WARM_UP_SECONDS)
                 if number:
                     laps[name].append(lap)
     lost, sent = (_counted(platform, f"lethe_cells_{each}_total") for each in ("dropped", "sent"))
     assert not lost, f"{lost} contributions were given up: what was measured is not the work"
     assert sent, "none came to Kafka: what was measured is not the work"
-    pairs = zip(laps["collect"], laps["raw"], strict=True)
-    ratios = {"collect/raw": [ours.pages_per_second / theirs.pages_per_second for ours, theirs in pairs]}
+    ratios = {f"collect/{name}": _ratio(laps["collect"], laps[name]) for name in ("raw", "bare")}
     return Result(
         ratios, GOALS, {name: [_figures(lap) for lap in each] for name, each in laps.items()}, _table(laps)
     )
@@ -82,9 +93,9 @@ def _set_site(platform: Stack) -> None:
     lethe(platform.state, "sites", "set", SHOP, "--file", str(path))
 
 
-def _lap(port: int, pids: dict[str, int], seconds: float) -> Lap:
-    costs = Costs(pids)
-    answered, took_seconds = http_load.run(port, requests(), seconds, CONNECTIONS)
+def _lap(door: Door, broker: int, seconds: float) -> Lap:
+    costs = Costs({"itself": door.pid, "broker": broker})
+    answered, took_seconds = http_load.run(door.port, requests(door.path), seconds, CONNECTIONS)
     used = {
         name: Cost(1_000 * cost.processor_seconds / answered, cost.resident_mib)
         for name, cost in costs.read().items()
@@ -92,22 +103,28 @@ def _lap(port: int, pids: dict[str, int], seconds: float) -> Lap:
     return Lap(answered / took_seconds, used)
 
 
-def requests() -> Iterator[bytes]:
+def _ratio(ours: list[Lap], theirs: list[Lap]) -> list[float]:
+    return [mine.pages_per_second / other.pages_per_second for mine, other in zip(ours, theirs, strict=True)]
+
+
+def requests(path: str = COLLECT) -> Iterator[bytes]:
     """Yield requests for ever: so many pages of each visitor, who is somebody new each time."""
     chance = random.Random(7)
+    # Nobody comes back in a later lap either.
+    first = random.SystemRandom().randrange(1 << 24)
     # Written around the address, so that making them costs the machine nothing worth measuring.
-    made = [_request(chance, browser=number // PAGES_OF_ONE % 40) for number in range(MADE)]
+    made = [_request(path, chance, browser=number // PAGES_OF_ONE % 40) for number in range(MADE)]
     for number, (head, rest) in enumerate(itertools.cycle(made)):
-        visitor = number // PAGES_OF_ONE
+        visitor = first + number // PAGES_OF_ONE
         address = b"20.%d.%d.%d" % (visitor >> 16 & 255, visitor >> 8 & 255, visitor & 255)
         yield b"%bX-Forwarded-For: %b\r\n%b" % (head, address, rest)
 
 
-def _request(chance: random.Random, browser: int) -> tuple[bytes, bytes]:
+def _request(path: str, chance: random.Random, browser: int) -> tuple[bytes, bytes]:
     version = f"{100 + browser}.0"
     body = json.dumps(_page(chance)).encode()
     head = (
-        f"POST /v1/collect?shop={SHOP} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\n"
+        f"POST {path}?shop={SHOP} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\n"
         f"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:{version}) Gecko/20100101 Firefox/{version}\r\n"
         "Accept: */*\r\nAccept-Language: en-GB,en;q=0.5\r\nContent-Type: text/plain;charset=UTF-8\r\n"
     )
@@ -142,7 +159,8 @@ def _bare(platform: Stack) -> Iterator[tuple[int, int]]:
     """Run the bare route in a process of its own; return its port and pid."""
     port = choose(["bare"], {})["bare"]
     secret = platform.secrets.path("gateway", "kafka_password")
-    command = [sys.executable, "-m", "tests.benchmarks.bare_clicks", str(port), platform.kafka, str(secret)]
+    known = (str(port), platform.kafka, str(secret), json.dumps({**SITE, "storefront": SHOP}))
+    command = [sys.executable, "-m", "tests.benchmarks.bare_clicks", *known]
     process = subprocess.Popen(command)
     try:
         await_listening(port)
@@ -162,8 +180,11 @@ def _table(laps: dict[str, list[Lap]]) -> str:
         ("door", "pages/s", "spread", "CPU s per 1,000", "broker", "memory MiB"),
         [_row(name, each) for name, each in laps.items()],
     )
-    ours, theirs = (_cost(laps[name], "itself") for name in ("collect", "raw"))
-    return f"{rows}\n\nBy the doors' own processor time the ratio is {theirs / ours:.2f}."
+    ours, raw, bare = (_cost(laps[name], "itself") for name in ("collect", "raw", "bare"))
+    return (
+        f"{rows}\n\nBy the doors' own processor time the ratios are {raw / ours:.2f} to the same route and "
+        f"{bare / ours:.2f} to the bare one: a busy machine disturbs them less than the rates."
+    )
 
 
 def _row(name: str, laps: list[Lap]) -> tuple[str, ...]:
