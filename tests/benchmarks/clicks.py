@@ -39,8 +39,8 @@ SITE = {
     "routes": ["/", "/p/{item}", "/search", "/cart", "/help/*"],
     "search_parameter": "q",
 }
-SETTINGS = {"gateway": {"trusted_proxies": json.dumps([f"{LOOPBACK}/32"]), "flush_seconds": "1"}}
-"""Visitors have addresses of their own, and leave each second: an hour's pages would outlast the measurement."""
+SETTINGS = {"gateway": {"trusted_proxies": json.dumps([f"{LOOPBACK}/32"]), "flush_seconds": "5"}}
+"""Visitors have addresses of their own, and leave once in a lap: an hour's pages would outlast the measurement."""
 
 
 @dataclass(frozen=True)
