@@ -20,9 +20,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# The whole tree; what fails fastest comes first.
+# The whole tree; what fails fastest comes first. Two processes share what mostly waits for platforms, each on its own.
 test: forget-outcomes check
-	$(BIN)/python -m pytest --durations=10 tests/attacks tests/contract tests/integration tests/acceptance
+	$(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile tests/attacks tests/contract tests/integration tests/acceptance
 	$(BIN)/python -m pytest --durations=10 tests/faults
 	$(BIN)/python -m tests.promises
 

@@ -78,7 +78,8 @@ def in_words(said: Mapping[str, Any]) -> Group:
         output.table(("kind", "by", "what it is"), counted),
         _heading("What is published", f"what {said['crowd']} visitors or more did"),
         f"  rounded down to a multiple of {said['crowd']}; no setting makes that fewer than {said['least_crowd']}",
-        f"  all else is one number per shop and day, one digit of it; nobody can read a cell of fewer than {said['crowd']}",
+        "  all else is one number per shop and day, one digit of it; "
+        f"nobody can read a cell of fewer than {said['crowd']}",
         f"  kept: {kept}; {said['tag_key']}",
         _heading("What travels", "of every click"),
         output.table(("field", "harmless, because"), travels),

@@ -104,8 +104,7 @@ DOOR = (
         "services/gateway/http.py",
         "    except Exception as error:  # noqa: BLE001 - the server's own report of it would quote a value\n"
         '        _log.error("request failed", exc_info=error)\n',
-        "    except ArithmeticError as error:\n"
-        '        _log.error("request failed", exc_info=error)\n',
+        '    except ArithmeticError as error:\n        _log.error("request failed", exc_info=error)\n',
         (BAD + "test_a_fault_says_nothing_of_what_it_was_handling",),
     ),
     Mutant(
