@@ -11,7 +11,6 @@ import pytest
 from services.kernel.errors import ConfigurationError, KeyringUnavailable
 from services.kernel.sealing.memory import MemoryVault
 from services.keyring.settings import Settings
-from services.keyring.store import SQL
 from services.keyring.tag_key import destroy_dead_tag_key
 from tests.fixtures.keyring import Bench, settings_for
 
@@ -163,7 +162,8 @@ async def test_who_comes_late_to_destroy_it_spares_the_next_one(bench: Bench) ->
     await bench.principal("gateway").tag_key()
     await bench.pool.execute("UPDATE tag_key SET dies_at = clock_timestamp()")
     async with bench.pool.acquire() as other, other.transaction():
-        await other.execute(SQL.lock_tag_key)
+        # Lets the late one see that the key is dead, and holds back its lock.
+        await other.execute("LOCK TABLE tag_key IN ROW EXCLUSIVE MODE")
         late = asyncio.create_task(destroy_dead_tag_key(bench.pool))
         await asyncio.sleep(0.2)
         await other.execute("UPDATE tag_key SET dies_at = clock_timestamp() + interval '1 hour'")
