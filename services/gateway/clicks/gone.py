@@ -6,7 +6,6 @@ same hours of this kind would be one visitor's. Said once, a contribution has on
 that left, which loses it, and never takes one that left for new.
 """
 
-import hashlib
 from collections.abc import Iterable
 
 from services.gateway.clicks.contribution import Contribution
@@ -14,6 +13,7 @@ from services.gateway.clicks.contribution import Contribution
 BITS = 1 << 27
 """16 MiB. After 4 million contributions one in 6,000 new ones is lost, after 10 million one in 230."""
 PROBES = 4
+_HALF = (1 << 32) - 1
 _KEYS = 2
 """The living tag key, and the one before it, whose last hour may leave after its death."""
 
@@ -43,10 +43,11 @@ class Gone:
         return bits is not None and all(bits[at >> 3] >> (at & 7) & 1 for at in self._places(contribution))
 
     def _places(self, contribution: Contribution) -> list[int]:
-        digest = hashlib.blake2b(
-            f"{contribution.id}{contribution.tag}".encode(), digest_size=4 * PROBES
-        ).digest()
-        return [int.from_bytes(digest[at : at + 4]) % self._bits for at in range(0, 4 * PROBES, 4)]
+        # Id and tag are MACs, so nobody can aim at a place; two halves of one hash do for all probes (Kirsch and
+        # Mitzenmacher, "Less hashing, same performance", 2006).
+        number = hash((contribution.id, contribution.tag))
+        first, pace = number & _HALF, number >> 32 & _HALF | 1
+        return [(first + probe * pace) % self._bits for probe in range(PROBES)]
 
     def __repr__(self) -> str:
         return "Gone()"
