@@ -123,7 +123,9 @@ def test_the_demo_leaves_no_process(ran: Ran) -> None:
 def test_a_demo_that_is_interrupted_takes_its_platform_down(tmp_path: Path) -> None:
     """Ctrl-C in the middle: no process, no state directory, and a verdict that says it did not end."""
     out = tmp_path / "build"
-    process = subprocess.Popen(_lethe_demo(out), stdout=subprocess.PIPE, text=True, env=_plain())
+    process = subprocess.Popen(
+        _lethe_demo(out), stdout=subprocess.PIPE, text=True, env=_plain(), preexec_fn=_heeding_interrupts
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if "Orders stream in" in line:
@@ -139,6 +141,11 @@ def test_a_demo_that_is_interrupted_takes_its_platform_down(tmp_path: Path) -> N
 
 def _lethe_demo(out: Path) -> list[str]:
     return [sys.executable, "-m", "services.cli", "demo", "--out", str(out)]
+
+
+def _heeding_interrupts() -> None:
+    """Undo what a shell does to what it runs in the background: a child would ignore Ctrl-C as these tests do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _plain() -> dict[str, str]:
