@@ -1,6 +1,5 @@
 """The same attacks on what a running platform has written: its topic, and the tables of who counts (C3)."""
 
-import base64
 import hashlib
 import itertools
 import json
@@ -34,7 +33,7 @@ pytestmark = needs_data
 ORIGIN = "https://corner.example"
 PAGES = 500
 ROWS = """
-    SELECT cell.id, contribution.tag, cell.kind, cell."window", cell.lane
+    SELECT cell.named, contribution.tag, cell.kind, cell."window", cell.lane
     FROM clickstream.contribution JOIN clickstream.cell ON cell.id = contribution.cell
     WHERE cell.storefront = $1 ORDER BY contribution.ctid
 """
@@ -191,16 +190,12 @@ def _rows(stack: Stack, shop: str) -> list[Contribution]:
             hour,
             row["kind"],
             row["window"],
-            _text(row["id"]),
+            row["named"],
             row["tag"].decode(),
             None,
         )
         for at, row in enumerate(found)
     ]
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def _truth(cells: list[Contribution], visits: list[Visit], site: Site, material: bytes) -> Truth:
