@@ -11,9 +11,8 @@ import httpx
 from deploy.local import stack as platforms
 from schemas.clicks import CROWD, CellsSeen, Kind
 from schemas.topics import CLICKS
-from services.kernel.sealing.crowds import opened
 from tests.faults.faulty import Faulty
-from tests.fixtures import evidence
+from tests.fixtures import clicks, evidence
 from tests.fixtures.evidence import await_
 
 VISITORS = 14
@@ -85,7 +84,7 @@ class Visits:
             text == product
             for (kind, _, _), tags in self._tags().items()
             if kind is Kind.PRODUCT and len(tags) >= CROWD
-            for text in [_text(tags)]
+            for text in [clicks.text_of(tags)]
         )
 
     def _tags(self) -> dict[tuple[Kind, int, str], dict[str, tuple[str, str, str]]]:
@@ -96,8 +95,3 @@ class Visits:
             for cell in event.cells if event.storefront == self.shop else ():
                 found[cell.kind, event.key, cell.id][cell.tag] = (cell.id, cell.share, cell.sealed)
         return found
-
-
-def _text(tags: dict[str, tuple[str, str, str]]) -> str:
-    name, _, sealed = next(iter(tags.values()))
-    return opened(name, sealed, {tag: share for tag, (_, share, _) in tags.items()}, CROWD)
