@@ -13,7 +13,8 @@ from schemas.ids import NAME_FORM
 from services.cli import output
 from services.cli.exits import Ended, Exit
 from services.cli.gateway import rows_of
-from services.kernel.http.doorkeeper import STALE_SECONDS, digest_of, new_token
+from services.kernel.http.doorkeeper import digest_of, new_token
+from services.kernel.http.recent import STALE_SECONDS
 
 Name = Annotated[str, typer.Argument(help="Id of the storefront, such as bookshop.")]
 TokenFile = Annotated[

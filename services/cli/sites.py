@@ -15,7 +15,7 @@ from services.cli.exits import Ended, Exit
 from services.cli.gateway import rows_of
 from services.cli.options import DEFAULT_STATE, AsJson, DryRun, State
 from services.gateway.clicks.site import Site
-from services.kernel.http.doorkeeper import STALE_SECONDS
+from services.kernel.http.recent import STALE_SECONDS
 
 MOST_BYTES = 16 * 1024 * 1024
 

@@ -15,7 +15,7 @@ from services.gateway.clicks.sites import SiteRow, Sites
 from services.gateway.clicks.vocabulary import Drop
 from services.gateway.refusals import Refusal
 from services.kernel.errors import StoreUnavailable
-from services.kernel.http.doorkeeper import FRESH_SECONDS, MISS_SECONDS, STALE_SECONDS
+from services.kernel.http.recent import FRESH_SECONDS, MISS_SECONDS, STALE_SECONDS
 from tests.unit.clicks_door import BROWSER, ORIGIN, SHOP, SITE
 
 OURS = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))

@@ -11,7 +11,7 @@ from services.insights.desk import MOST_SESSIONS, SESSION
 from services.insights.domain import Dropped
 from services.insights.library import FRESH_SECONDS
 from services.insights.signing import MOST_ADDRESSES, Attempts
-from services.kernel.http.doorkeeper import STALE_SECONDS
+from services.kernel.http.recent import STALE_SECONDS
 from tests.unit.insights_room import (
     DAY,
     DAY_BEFORE,

@@ -3,21 +3,14 @@
 A token has 256 random bits, so a plain digest cannot be turned back and needs no salt or slow hash.
 """
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 from services.kernel.clock import Clock
-from services.kernel.errors import LetheError, RetryableError, StoreUnavailable
-
-FRESH_SECONDS = 2.0
-"""After this long the list of tokens is read again, in the background."""
-STALE_SECONDS = 4.0
-"""A list older than this is not used: a revoked token is refused at most 5 seconds later, or nobody is served."""
-MISS_SECONDS = 0.25
-"""An unknown token makes the list be read again, but not more often than this."""
+from services.kernel.errors import LetheError
+from services.kernel.http.recent import Recent
 
 _SCHEME = b"bearer "
 
@@ -42,10 +35,8 @@ class Doorkeeper:
     def __init__(self, read: Callable[[], Awaitable[Mapping[bytes, str]]], clock: Clock) -> None:
         """`read` returns owners by the digest of their token, without revoked ones."""
         self._read = read
-        self._clock = clock
         self._known: dict[bytes, tuple[bytes, str]] = {}
-        self._read_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._recent = Recent(self._read_all, clock, "tokens-unread")
 
     async def bearer(self, authorization: bytes) -> str:
         """Return whose token the header carries.
@@ -59,49 +50,25 @@ class Doorkeeper:
     async def owner(self, token: bytes) -> str:
         """Return whose token it is; raises as `bearer` does."""
         digest = digest_of(token)
-        age = self._clock.monotonic() - self._read_at
-        if age > STALE_SECONDS:
-            await self.refresh()
-        elif age > FRESH_SECONDS:
-            self._start_reading()
-        found = self._find(digest)
-        if found is None and self._clock.monotonic() - self._read_at > MISS_SECONDS:
-            await self.refresh()
-            found = self._find(digest)
+        found = await self._recent.find(lambda: self._find(digest))
         if found is None:
             raise TokenWrong
         return found
 
     async def refresh(self) -> None:
         """Read the list again, together with whoever else waits for it; raise `StoreUnavailable` when that fails."""
-        started_at = self._clock.monotonic()
-        await asyncio.shield(self._start_reading())
-        if self._read_at < started_at - STALE_SECONDS:
-            raise StoreUnavailable("tokens-unread")
+        await self._recent.refresh()
 
     async def learn(self) -> None:
         """Read the list by a question asked after this call: what was just changed is known then.
 
         Raises as `refresh` does.
         """
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
-        await self.refresh()
+        await self._recent.learn()
 
-    def _start_reading(self) -> "asyncio.Task[None]":
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._read_once())
-        return self._reading
-
-    async def _read_once(self) -> None:
-        started_at = self._clock.monotonic()
-        try:
-            listed = await self._read()
-        except RetryableError:
-            return
+    async def _read_all(self) -> None:
+        listed = await self._read()
         self._known = {_bucket(digest): (digest, owner) for digest, owner in listed.items()}
-        # Counted from the question, not the answer: a revocation in between belongs to the next reading.
-        self._read_at = started_at
 
     def _find(self, digest: bytes) -> str | None:
         known, owner = self._known.get(_bucket(digest), (b"", ""))

@@ -106,7 +106,7 @@ CLICKS = (
     Mutant(
         "sites-grow-stale",
         "A shop that was removed is counted for as long as the gateway runs.",
-        DOOR + "sites.py",
+        "services/kernel/http/recent.py",
         "if age > STALE_SECONDS:",
         "if age == float('inf'):",
         (PARTS + "test_without_the_database_what_is_known_serves_until_it_is_stale",),

@@ -22,7 +22,7 @@ DOOR = (
     Mutant(
         "revoked-within-seconds",
         "A revoked token is good for as long as the gateway runs.",
-        "services/kernel/http/doorkeeper.py",
+        "services/kernel/http/recent.py",
         "if age > STALE_SECONDS:",
         "if age == float('inf'):",
         (

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from services.kernel.errors import LetheError, StoreUnavailable
-from services.kernel.http.doorkeeper import MISS_SECONDS, STALE_SECONDS, Doorkeeper, digest_of, new_token
+from services.kernel.http.doorkeeper import Doorkeeper, digest_of, new_token
+from services.kernel.http.recent import MISS_SECONDS, STALE_SECONDS
 
 
 class StillClock:
