@@ -22,7 +22,7 @@ from services.gateway.jwks import CertificateKeys
 from services.gateway.openapi import document
 from services.gateway.refusals import Code, Refusal
 from services.gateway.tokens import Doorkeeper
-from services.kernel.http.metering import note
+from services.kernel.http.metering import note, status_of
 from services.kernel.telemetry import log, metrics
 
 EVENTS = "/v1/events"
@@ -84,23 +84,9 @@ class Door:
             route, status = scope["path"], response.status_code
             await response(scope, receive, send)
         else:
-            status = await self._routed(scope, receive, send)
+            status = await status_of(self._app, scope, receive, send, _log)
             route = self._templates.get(scope.get("endpoint"), "other")
         note(route, status, time.perf_counter() - started_at)
-
-    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
-        status = 0
-
-        async def heard(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        try:
-            await self._app(scope, receive, heard)
-        except Exception as error:  # noqa: BLE001 - answered already; the server's own report must not follow
-            _log.error("request failed", exc_info=error)
-        return status
 
 
 class _Calls:

@@ -68,7 +68,7 @@ class Door:
         if route:
             status = await self._give(scope, send)
         else:
-            status = await self._routed(scope, receive, send)
+            status = await metering.status_of(self._app, scope, receive, send, _log)
             route = self._templates.get(scope.get("endpoint"), "other")
         metering.note(route, status, time.perf_counter() - started_at)
 
@@ -95,20 +95,6 @@ class Door:
         if tags and _known(tags, answer.tag):
             return await _send(send, 304, answer.unchanged, b"")
         return await _send(send, 200, answer.whole, answer.body)
-
-    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> int:
-        status = 0
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        try:
-            await self._app(scope, receive, note)
-        except Exception as error:  # noqa: BLE001 - answered already; the server's own report must not follow
-            _log.error("request failed", exc_info=error)
-        return status
 
     async def _say_refusal(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
