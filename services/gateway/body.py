@@ -23,19 +23,25 @@ _JSON = re.compile(rb'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.
 
 
 @dataclass(slots=True)
-class Head:
-    """The few headers that matter; the others are never looked at."""
+class BodyHead:
+    """The headers that say what a body is, and whose; the others are never looked at."""
 
     authorization: bytes = b""
     content_type: bytes = b""
     content_encoding: bytes = b""
     content_length: bytes = b""
-    traceparent: str | None = None
 
     @property
     def large(self) -> bool:
         """Whether its body may be a large one."""
         return not self.content_length.isdigit() or int(self.content_length[:20]) > LARGE_BYTES
+
+
+@dataclass(slots=True)
+class Head(BodyHead):
+    """The few headers of a storefront that matter."""
+
+    traceparent: str | None = None
 
 
 def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
@@ -56,13 +62,13 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     return head
 
 
-def check_head(head: Head) -> None:
+def check_head(head: BodyHead, kind: re.Pattern[bytes] = _JSON, most_bytes: int = BODY_BYTES) -> None:
     """Raise `Refusal` for a body that need not be read: wrong kind, or announced too long."""
-    if not _JSON.fullmatch(head.content_type):
+    if not kind.fullmatch(head.content_type):
         raise Refusal(Code.CONTENT_TYPE)
     if head.content_encoding not in (b"", b"identity"):
         raise Refusal(Code.CONTENT_ENCODING)
-    if head.content_length.isdigit() and int(head.content_length[:20]) > BODY_BYTES:
+    if head.content_length.isdigit() and int(head.content_length[:20]) > most_bytes:
         raise Refusal(Code.BODY_TOO_LARGE)
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from services.gateway.body import LARGE_BYTES
-from services.gateway.refusals import Code, Refusal
+from services.gateway import body
 
 BODY_BYTES = 512 * 1024
 """Largest body: what Segment's libraries put into one batch. A browser's beacon ends at 64 KiB."""
@@ -19,23 +18,17 @@ _JSON = re.compile(rb'(application/json|text/plain)\s*(;\s*charset\s*=\s*"?utf-8
 
 
 @dataclass(slots=True, repr=False)
-class Head:
-    """The few headers that matter. Its repr says nothing: it holds an address."""
+class Head(body.BodyHead):
+    """The few headers of a browser that matter. Its repr says nothing: it holds an address."""
 
     origin: bytes = b""
     agent: bytes = b""
-    authorization: bytes = b""
-    content_type: bytes = b""
-    content_encoding: bytes = b""
-    content_length: bytes = b""
     refused: bool = False
     """`Sec-GPC: 1` or `DNT: 1`; any other value says nothing (Global Privacy Control, section 3)."""
     forwarded_for: list[bytes] = field(default_factory=list)
 
-    @property
-    def large(self) -> bool:
-        """Whether its body may be a large one."""
-        return not self.content_length.isdigit() or int(self.content_length[:20]) > LARGE_BYTES
+    def __repr__(self) -> str:
+        return "Head()"
 
 
 def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
@@ -65,12 +58,7 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
 
 def check_head(head: Head) -> None:
     """Raise `Refusal` for a body that need not be read: wrong kind, or announced too long."""
-    if not _JSON.fullmatch(head.content_type):
-        raise Refusal(Code.CONTENT_TYPE)
-    if head.content_encoding not in (b"", b"identity"):
-        raise Refusal(Code.CONTENT_ENCODING)
-    if head.content_length.isdigit() and int(head.content_length[:20]) > BODY_BYTES:
-        raise Refusal(Code.BODY_TOO_LARGE)
+    body.check_head(head, _JSON, BODY_BYTES)
 
 
 def address_of(peer: str, head: Head, trusted: Sequence[Network]) -> str:
