@@ -31,7 +31,7 @@ test: forget-outcomes check
 # Everything the platform is said to survive, within the hour: docs/faults.md. The same run again: make faults SEED=7
 SEED ?=
 faults: setup
-	$(BIN)/python -m pytest tests/faults --full --durations=15 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m pytest tests/faults --full -n 2 --dist loadfile --durations=15 $(if $(SEED),--seed $(SEED))
 	LETHE_EXAMPLES=20 $(BIN)/python -m pytest tests/unit/test_keyring_machine.py tests/unit/test_erasure_machine.py tests/unit/fuzz
 	$(BIN)/python -m tests.faults.mutants
 

@@ -48,10 +48,14 @@ def seed(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    """One whole platform with a shop and two carriers, for every test that leaves it whole again."""
+def faulty(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Faulty]:
+    """One whole platform with a shop and two carriers, for every test that leaves it whole again.
+
+    Of a full run shared by two processes each has its own; each is searched at its end.
+    """
     with faulty_platform(tmp_path_factory.mktemp("faulty")) as found:
         yield found
+        assert not pytestconfig.getoption("--full") or not found.traces()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import httpx
 from deploy.local import stack as platforms
 from deploy.local.errors import PlatformUnavailable
 from deploy.local.stack import Stack
+from tests.fixtures import search
+from tests.fixtures.canaries import MARKS
 from tests.fixtures.carrier import FIELDS, Carrier
 from tests.fixtures.evidence import WORKERS, await_
 from tests.fixtures.platform import temporary_state
@@ -47,6 +49,12 @@ class Faulty:
             Carrier.sign(stack, self.folder, "snail", fields=FEW_FIELDS).start(),
         ]
         return self
+
+    def traces(self) -> list[str]:
+        """Return where planted texts, or dumps of memory, lie in any file of the platform."""
+        dumps = ("core.", "hs_err_pid")
+        files = (str(path) for path in self.state.rglob("*") if path.name.startswith(dumps))
+        return [*map(str, search.found(self.state, MARKS)), *files]
 
     def close(self) -> None:
         """Let the carriers go; raise what went wrong with them."""

@@ -225,6 +225,7 @@ def come_and_go(faulty: Faulty) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(2_700)
 def test_thousands_are_forgotten_while_owners_scale(racers: Racers) -> None:
     """Each certified, nobody left, while one to three instances of each owner share the lanes (O1, O6)."""
     people, began = [Person() for _ in range(ERASURES)], time.monotonic()

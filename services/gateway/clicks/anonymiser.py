@@ -5,8 +5,6 @@ loses is what waited in it: of the current hour at most, `MOST_WAITING` contribu
 confirmed yet.
 """
 
-import asyncio
-import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from services.kernel.clock import Clock
 from services.kernel.errors import ConfigurationError, KeyringUnavailable
 from services.kernel.sealing.interface import Keyring
 from services.kernel.telemetry import log, metrics
+from services.kernel.worker.background import Background
 
 MOST_WAITING = 100_000
 """Contributions that may wait for a crowd at one gateway, all shops together: of the order of 50 MB."""
@@ -69,7 +68,7 @@ class _Waiting:
         self.since = since
 
 
-class Anonymiser:
+class Anonymiser(Background):
     """A part of the gateway's process. Taking a page never waits for anybody."""
 
     def __init__(
@@ -89,7 +88,6 @@ class Anonymiser:
         self._gone = Gone()
         self._rooms: dict[Room, _Waiting] = {}
         self._waiting = 0
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -98,15 +96,12 @@ class Anonymiser:
 
     async def start(self) -> None:
         """Begin to ask for the key, and to let crowds leave."""
-        self._key.start()
-        self._task = asyncio.create_task(self._leave_for_ever())
+        await self._key.start()
+        await super().start()
 
     async def stop(self) -> None:
         """Let leave what is a crowd, drop and count the rest. Nobody may call `take` any more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await super().stop()
         for room in list(self._rooms):
             self._end(room)
         await self._send()
@@ -194,7 +189,7 @@ class Anonymiser:
         metrics.CELLS_WAITING.labels(reason="crowd").set(self._waiting)
         metrics.CELLS_WAITING.labels(reason="kafka").set(self._departures.waiting)
 
-    async def _leave_for_ever(self) -> None:
+    async def _work(self) -> None:
         while True:
             await self._clock.sleep(min(TICK_SECONDS, self._mixing.flush_seconds))
             try:

@@ -1,14 +1,12 @@
 """The tag key as the gateway keeps it: asked for by itself, forgotten when it dies, never awaited by a visitor."""
 
-import asyncio
-import contextlib
-
 from services.kernel.clock import Clock, backoff
 from services.kernel.errors import LetheError
 from services.kernel.failpoints import Step, step
 from services.kernel.sealing.interface import Keyring
 from services.kernel.sealing.tagging import TagKey
 from services.kernel.telemetry import log
+from services.kernel.worker.background import Background
 
 ASK_SECONDS = 10.0
 """How often it is asked for again: all gateways tag under the newest key soon after another one was lost."""
@@ -17,7 +15,7 @@ LEAST_SECONDS = 0.01
 _log = log.get(__name__)
 
 
-class KeptKey:
+class KeptKey(Background):
     """Asks in the background. While the keyring is away, the key that is known stays until its death."""
 
     def __init__(self, keyring: Keyring, clock: Clock) -> None:
@@ -25,7 +23,6 @@ class KeptKey:
         self._clock = clock
         self._key: TagKey | None = None
         self._refused = ""
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def living(self) -> TagKey | None:
@@ -36,16 +33,9 @@ class KeptKey:
             self._key = key = None
         return key
 
-    def start(self) -> None:
-        """Begin asking."""
-        self._task = asyncio.create_task(self._keep())
-
     async def stop(self) -> None:
         """Ask no more, forget the key."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await super().stop()
         if self._key is not None:
             self._key.drop()
 
@@ -57,7 +47,7 @@ class KeptKey:
         if old is not None:
             old.drop()
 
-    async def _keep(self) -> None:
+    async def _work(self) -> None:
         waits = backoff()
         while True:
             code = await self._refusal()

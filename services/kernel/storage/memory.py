@@ -181,7 +181,8 @@ class MemoryStorage:
     @asynccontextmanager
     async def transaction(self, lane: str) -> AsyncIterator[MemoryTransaction]:
         try:
-            await asyncio.wait_for(self._lock.acquire(), timeout=5)
+            async with asyncio.timeout(5):
+                await self._lock.acquire()
         except TimeoutError:
             raise LaneLost("lock") from None
         try:

@@ -197,7 +197,8 @@ class PostgresStorage:
     async def stop(self) -> None:
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), timeout=5)
+                async with asyncio.timeout(5):
+                    await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
 

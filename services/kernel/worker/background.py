@@ -2,10 +2,10 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from contextlib import suppress
 
 from services.kernel.telemetry import log
 
+AGAIN_SECONDS = 2.0
 _log = log.get("background")
 
 
@@ -25,12 +25,17 @@ class Background(ABC):
         self._task.add_done_callback(_tell_of_a_bug)
 
     async def stop(self) -> None:
-        """End; raises the bug that had ended it before."""
+        """End; raises the bug that had ended it before.
+
+        Cancels until it has ended: what it awaits may lose a cancellation, as `asyncio.wait_for` does before
+        Python 3.12 when one comes in the moment its work is done (github.com/python/cpython/issues/86296).
+        """
+        while self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=AGAIN_SECONDS)
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        if task is not None and not task.cancelled():
+            task.result()
 
     @abstractmethod
     async def _work(self) -> None:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from services.kernel.telemetry import log
+from services.kernel.worker import background
 from services.kernel.worker.background import Background
 
 
@@ -21,6 +22,22 @@ class Counting(Background):
             self.count += 1 // (self.count - self._wrong_at)
             self.count += 1
             await asyncio.sleep(0)
+
+
+class Deaf(Background):
+    """Loses the first cancellations, as `asyncio.wait_for` may."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.lost += 1
+                if self.lost == 3:
+                    raise
 
 
 async def test_it_goes_on_until_it_is_stopped() -> None:
@@ -44,3 +61,26 @@ async def test_a_bug_is_told_when_it_happens(capsys: pytest.CaptureFixture[str])
     assert (said["event"], said["error"]) == ("background work ended", "ZeroDivisionError")
     with pytest.raises(ZeroDivisionError):
         await part.stop()
+
+
+async def test_a_cancellation_that_is_lost_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the process would never end, and whoever waits for it neither."""
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
+    part = Deaf()
+    await part.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await part.stop()
+    assert part.lost == 3
+
+
+async def test_whoever_stops_it_may_be_cancelled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Deaf()
+    await part.start()
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await part.stop()
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
+    await part.stop()
+    assert part.lost == 3
