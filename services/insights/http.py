@@ -20,6 +20,7 @@ from services.insights.refusals import RETRY_AFTER_SECONDS, Code, Refusal
 from services.kernel.errors import StoreUnavailable
 from services.kernel.http import metering
 from services.kernel.http.doorkeeper import Doorkeeper, TokenWrong
+from services.kernel.http.objecting import objects
 from services.kernel.telemetry import log, metrics
 
 Scope = MutableMapping[str, Any]
@@ -116,10 +117,7 @@ async def _describe(request: Request) -> Response:
 
 
 def _head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bool]:
-    """Return the token's header, the tags that are known already, and whether something personal is wanted.
-
-    Global Privacy Control and its older sibling both count as a refusal; any other value of theirs says nothing.
-    """
+    """Return the token's header, the tags that are known already, and whether something personal is wanted."""
     authorization = tags = b""
     personal = True
     for name, value in headers:
@@ -127,7 +125,7 @@ def _head(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bool]:
             authorization = value
         elif name == b"if-none-match":
             tags = value
-        elif name in (b"sec-gpc", b"dnt") and value.strip() == b"1":
+        elif objects(name, value):
             personal = False
     return authorization, tags, personal
 

@@ -315,7 +315,6 @@ def test_lists_follow_numbers_and_nothing_stays_behind(world, tmp_path):
     assert not list(Path.cwd().glob("*recommendations*"))
 
 
-@pytest.mark.full
 def test_a_bug_of_our_own_ends_the_process_and_loses_no_record(world):
     """Faust would have acknowledged the record that our code could not take, and gone on."""
     world.stop()
@@ -336,7 +335,6 @@ def test_a_bug_of_our_own_ends_the_process_and_loses_no_record(world):
     assert world.tells(shop, lambda lists: ("hot", "") in lists)["hot", ""] == [("lamp", 10.0)]
 
 
-@pytest.mark.full
 def test_it_outlives_its_broker(world):
     """Kafka killed and brought back: the same process goes on, or begins again by itself."""
     instance = world.one()

@@ -60,6 +60,7 @@ async def test_a_list_that_does_not_exist_is_an_empty_one(room: Room) -> None:
         ("&personal=no", {}),
         ("", {"sec-gpc": "1"}),
         ("", {"dnt": "1"}),
+        ("", {"sec-gpc": "0, 1"}),
         ("&personal=yes", {"sec-gpc": " 1 "}),
     ],
 )

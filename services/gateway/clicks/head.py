@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from services.gateway import body
+from services.kernel.http.objecting import objects
 
 BODY_BYTES = 512 * 1024
 """Largest body: what Segment's libraries put into one batch. A browser's beacon ends at 64 KiB."""
@@ -24,7 +25,7 @@ class Head(body.BodyHead):
     origin: bytes = b""
     agent: bytes = b""
     refused: bool = False
-    """`Sec-GPC: 1` or `DNT: 1`; any other value says nothing (Global Privacy Control, section 3)."""
+    """By `Sec-GPC` or `DNT`."""
     forwarded_for: list[bytes] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -50,8 +51,7 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
                 head.authorization = value
             case b"x-forwarded-for":
                 head.forwarded_for.append(value)
-            # Said several times, one `1` is enough, alone or in a list.
-            case b"sec-gpc" | b"dnt" if any(part.strip() == b"1" for part in value.split(b",")):
+            case _ if objects(name, value):
                 head.refused = True
     return head
 

@@ -19,9 +19,9 @@ CLICKS = (
     Mutant(
         "either-word-is-a-refusal",
         "Who says DNT, as people have been told to for years, is counted.",
-        DOOR + "head.py",
-        'case b"sec-gpc" | b"dnt" if',
-        'case b"sec-gpc" if',
+        "services/kernel/http/objecting.py",
+        '(b"sec-gpc", b"dnt")',
+        '(b"sec-gpc",)',
         (COLLECT + "test_of_somebody_who_refuses_nothing_is_read",),
     ),
     Mutant(
