@@ -12,7 +12,7 @@ from schemas.clicks import Cell, Kind
 from schemas.envelope import read_envelope
 from schemas.topics import CLICKS
 from services.gateway.clicks import anonymiser as module
-from services.gateway.clicks import departures
+from services.gateway.clicks import contribution, departures
 from services.gateway.clicks.anonymiser import Mixing
 from services.gateway.clicks.departures import lane_of
 from services.gateway.clicks.page import Page
@@ -291,6 +291,32 @@ async def test_a_crowd_that_grows_large_leaves_before_the_hour(
     room.visit(5)
     assert len(await room.leave(1)) == 1
     assert len(room.cells()) == 6
+
+
+async def test_who_comes_after_a_crowd_left_early_waits_for_a_crowd_as_long() -> None:
+    """Or the next five would leave at once, and everybody knew that it was they."""
+    room = Room(Mixing(crowd=5, flush_seconds=10))
+    await room.key()
+    for visitor in range(5):
+        room.visit(visitor)
+    assert len(await room.leave(10)) == 1
+    for visitor in range(5, 10):
+        room.visit(visitor)
+    assert len(await room.leave(9)) == 1
+    assert len(await room.leave(1)) == 2
+
+
+async def test_no_number_of_searches_fills_the_memory(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed cells are kept for those who do the same; what was not kept is the same when it is made again."""
+    monkeypatch.setattr(contribution, "MOST_KEPT", 3)
+    kept = room.anonymiser._cells
+    for visitor in range(5):
+        for search in range(4):
+            room.visit(visitor, Page("/", term=f"lamp {search}"))
+            assert 0 < len(kept) <= 3
+    await room.leave()
+    assert texts(room.cells())[Kind.SEARCH, "lamp 1"] == 5
+    assert len(kept) == 0
 
 
 async def test_who_stops_lets_a_crowd_leave_and_drops_the_rest(room: Room) -> None:

@@ -57,15 +57,15 @@ class Mixing:
 
 
 class _Waiting:
-    """Those who wait in one room."""
+    """Those who wait in one room, until its hour ends."""
 
-    __slots__ = ("cells", "crowd", "since", "windows")
+    __slots__ = ("crowd", "since", "windows")
 
-    def __init__(self, room: Room, mixing: Mixing, since: float) -> None:
+    def __init__(self, room: Room, mixing: Mixing) -> None:
         self.crowd = Crowd(mixing.crowd)
-        self.cells = SealedCells(room.storefront, mixing.crowd)
         self.windows = {kind: window_of(room.hour, hourly=kind in mixing.hourly) for kind in Kind}
-        self.since = since
+        self.since = 0.0
+        """When the first of them came."""
 
 
 class Anonymiser(Background):
@@ -86,6 +86,7 @@ class Anonymiser(Background):
         self._chance: Chance = chance or random.SystemRandom()
         self._departures = Departures(behind, policy)
         self._gone = Gone()
+        self._cells = SealedCells(mixing.crowd)
         self._rooms: dict[Room, _Waiting] = {}
         self._waiting = 0
 
@@ -138,23 +139,26 @@ class Anonymiser(Background):
         waiting = self._rooms.get(room)
         if waiting is None:
             self._end_before(room)
-            waiting = _Waiting(room, self._mixing, self._clock.monotonic())
+            waiting = _Waiting(room, self._mixing)
         # All of them are made before any is kept: a key that dies in between leaves nothing half done.
         made = [
-            waiting.cells.contribution(key, visitor, kind, waiting.windows[kind], text)
+            self._cells.contribution(key, site.storefront, visitor, kind, waiting.windows[kind], text)
             for page in pages
             for kind, text in cells_of(page, site)
         ]
         new = [each for each in made if not self._gone.holds(key.number, each)]
         if new:
             self._rooms[room] = waiting
-            self._wait(waiting.crowd, visitor.mark, new)
+            self._wait(waiting, visitor.mark, new)
 
-    def _wait(self, crowd: Crowd, mark: bytes, made: Sequence[Contribution]) -> None:
+    def _wait(self, waiting: _Waiting, mark: bytes, made: Sequence[Contribution]) -> None:
         if self._waiting + len(made) > MOST_WAITING:
             _drop(Dropped.FULL, len(made))
             return
+        crowd = waiting.crowd
         before = crowd.waiting
+        if not before:
+            waiting.since = self._clock.monotonic()
         _drop(Dropped.VISITOR_FULL, crowd.add(mark, made))
         self._waiting += crowd.waiting - before
 
@@ -164,7 +168,6 @@ class Anonymiser(Background):
         if crowd.enough:
             everything = crowd.leave(self._chance)
             self._waiting -= len(everything)
-            del self._rooms[room]
             if self._departures.add(room, everything):
                 self._gone.note(room.key, everything)
             else:
@@ -179,10 +182,11 @@ class Anonymiser(Background):
     def _end(self, room: Room) -> None:
         """Let a crowd leave, or drop those who are none: nobody else will come to them."""
         self._leave(room)
-        too_few = self._rooms.pop(room, None)
-        if too_few is not None:
-            self._waiting -= too_few.crowd.waiting
-            _drop(Dropped.NO_CROWD, too_few.crowd.waiting)
+        too_few = self._rooms.pop(room).crowd
+        self._waiting -= too_few.waiting
+        _drop(Dropped.NO_CROWD, too_few.waiting)
+        # What somebody searched for is not known here for longer than its hour.
+        self._cells.clear()
 
     async def _send(self) -> None:
         metrics.CELLS_SENT.inc(await self._departures.send())

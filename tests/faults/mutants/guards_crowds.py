@@ -20,8 +20,8 @@ SHARED = (
         "window-in-the-cell",
         "A rare cell gathers a crowd over days, and its id follows it.",
         "services/gateway/clicks/contribution.py",
-        "(self._storefront, *named)",
-        "(self._storefront, kind, text)",
+        "(storefront, kind, window, text), text)",
+        "(storefront, kind, text), text)",
         (ANONYMISER + "test_a_cell_has_another_id_in_another_window",),
     ),
     Mutant(
@@ -39,6 +39,22 @@ SHARED = (
         "new = [each for each in made if not self._gone.holds(key.number, each)]",
         "new = made",
         (ANONYMISER + "test_who_comes_back_the_same_day_leaves_nothing_twice",),
+    ),
+    Mutant(
+        "kept-cells-are-bounded",
+        "Somebody searches for a million different words, and the gateway runs out of memory.",
+        "services/gateway/clicks/contribution.py",
+        "if len(self._kept) >= MOST_KEPT:",
+        "if len(self._kept) < 0:",
+        (ANONYMISER + "test_no_number_of_searches_fills_the_memory",),
+    ),
+    Mutant(
+        "everybody-waits-as-long",
+        "After a crowd left early the next five leave at once, and everybody knows that it was they.",
+        "services/gateway/clicks/anonymiser.py",
+        "            waiting.since = self._clock.monotonic()\n",
+        "            pass\n",
+        (ANONYMISER + "test_who_comes_after_a_crowd_left_early_waits_for_a_crowd_as_long",),
     ),
     Mutant(
         "past-hours-first",
