@@ -20,18 +20,20 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# The whole tree; what fails fastest comes first. Two processes share what mostly waits for platforms, each on its own; the
-# attacks stay in one, where all of them are compared with what docs/privacy-of-statistics.md says.
+# The whole tree; what fails fastest comes first. One process for each processor shares what mostly waits for platforms, up
+# to four, each on a platform of its own; the attacks stay in one, where all of them are compared with what
+# docs/privacy-of-statistics.md says.
+SHARED := -n logical --maxprocesses 4 --dist loadfile
 test: forget-outcomes check
-	$(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile tests/contract tests/integration tests/acceptance
+	$(BIN)/python -m pytest --durations=10 $(SHARED) tests/contract tests/integration tests/acceptance
 	$(BIN)/python -m pytest --durations=10 tests/attacks
-	$(BIN)/python -m pytest --durations=10 tests/faults
+	$(BIN)/python -m pytest --durations=10 $(SHARED) tests/faults
 	$(BIN)/python -m tests.promises
 
 # Everything the platform is said to survive, within the hour: docs/faults.md. The same run again: make faults SEED=7
 SEED ?=
 faults: setup
-	$(BIN)/python -m pytest tests/faults --full -n 2 --dist loadfile --durations=15 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m pytest tests/faults --full $(SHARED) --durations=15 $(if $(SEED),--seed $(SEED))
 	LETHE_EXAMPLES=20 $(BIN)/python -m pytest tests/unit/test_keyring_machine.py tests/unit/test_erasure_machine.py tests/unit/fuzz
 	$(BIN)/python -m tests.faults.mutants
 
