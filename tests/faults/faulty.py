@@ -10,6 +10,7 @@ import httpx
 from deploy.local import stack as platforms
 from deploy.local.errors import PlatformUnavailable
 from deploy.local.stack import Stack
+from tests.faults.rules import INSTANCES
 from tests.fixtures import search
 from tests.fixtures.canaries import MARKS
 from tests.fixtures.carrier import FIELDS, Carrier
@@ -21,7 +22,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {"orders": {"returns_window_days": "
 FEW_FIELDS = ("name", "address_lines", "city", "postal_code", "country", "delivery_note")
 SESSION_SECONDS = 8
 """After so long without a sign of life a worker's lanes go to another one, on the local platform."""
-PROCESSES = ("kafka", "postgres-data", "postgres-keyring", *(f"{name}-1" for name in WORKERS))
+PROCESSES = INSTANCES
 READY_SECONDS = 180.0
 
 

@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tests.faults.faulty import PROCESSES, Faulty
+from tests.faults.faulty import Faulty
 from tests.faults.history import Line
 from tests.faults.oracles import OFFERED
+from tests.faults.rules import INSTANCES, PARTS
 from tests.fixtures import certificates, evidence
 from tests.fixtures.canaries import MARKS
 from tests.fixtures.evidence import WORKERS, Entry, Position
 from tests.fixtures.vault import Vault
 
-PARTS = {"basket": "transaction", "ship_to": "logistics", "invoice": "accounting"}
 OPENED = {"orders.orders": tuple(PARTS), "carriers.shipment": ("service", "code", "ship_to", "reference")}
 """Tables of which the verifier must know which columns of a row are left."""
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -211,23 +211,29 @@ def _finds(faulty: Faulty, records: Iterable[Entry]) -> Iterator[Line]:
 
     The quick look after every trial. `lethe scan`, which looks everywhere, is asked by tests of their own.
     """
+    read = 0
     for entry in records:
-        headers = json.dumps(dict(entry.headers)).encode()
-        if _planted((entry.value or b"") + headers + entry.key.encode()):
-            yield {
-                "kind": "find",
-                "place": "record",
-                "where": f"{entry.topic}/{entry.partition}/{entry.offset}",
-            }
-    layout = faulty.stack.layout
+        content = (entry.value or b"") + json.dumps(dict(entry.headers)).encode() + entry.key.encode()
+        read += len(content)
+        if _planted(content):
+            where = f"{entry.topic}/{entry.partition}/{entry.offset}"
+            yield {"kind": "find", "place": "record", "where": where}
+    yield {"kind": "searched", "place": "records", "bytes": read}
+    layout, read = faulty.stack.layout, 0
     for path in (*layout.logs.rglob("*"), *layout.tmp.rglob("*")):
-        if path.is_file() and _planted(path.read_bytes()):
-            yield {"kind": "find", "place": "file", "where": path.name}
+        if path.is_file():
+            content = path.read_bytes()
+            read += len(content)
+            if _planted(content):
+                yield {"kind": "find", "place": "file", "where": path.name}
+    yield {"kind": "searched", "place": "files", "bytes": read}
     for path in _dumps(layout.root):
         yield {"kind": "find", "place": "core file", "where": path.name}
     for instance in faulty.instances():
-        if _planted(faulty.metrics(instance).encode()):
+        page = faulty.metrics(instance).encode()
+        if _planted(page):
             yield {"kind": "find", "place": "metrics", "where": instance}
+        yield {"kind": "searched", "place": f"metrics of {instance}", "bytes": len(page)}
 
 
 def _planted(content: bytes) -> bool:
@@ -243,7 +249,7 @@ def waiting(faulty: Faulty) -> Iterator[Line]:
     """Yield which process is not what it should be, and how much has not been read or published yet."""
     stack = faulty.stack
     states = {each.instance: each.state for each in stack.status()}
-    for instance in PROCESSES:
+    for instance in INSTANCES:
         yield {"kind": "process", "instance": instance, "state": states.get(instance, "gone")}
     yield {"kind": "waiting", "what": "outgoing rows", "count": evidence.unpublished(stack)}
     ends = evidence.marks(stack)

@@ -1,6 +1,6 @@
 """The six oracles: what must be true of every history, whatever was done to the platform.
 
-    O1  no resurrection: after a certificate nothing of the person is left but what it lists, then or later
+    O1  no resurrection: after a certificate nothing of the person is left but what it lists, and that is left
     O2  unreadable: after `unreadable_at` no key of the person is handed out, and no copy opens
     O3  no canary byte outside the allowed places
     O4  effects equal those of the undisturbed run: rows, partners' records, dead letters; none lost, doubled, reordered
@@ -8,6 +8,7 @@
     O6  it recovers by itself within the stated time, and nothing is left waiting
 
 Each takes the recorded history and what the platform held at the end, and returns what is wrong, a sentence each.
+What nobody looked at is wrong, too (looked_at.py): an oracle must not pass because nothing was written down.
 They know the inputs, the rules (rules.py) and the published schemas; they share no code with any worker.
 """
 
@@ -17,11 +18,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tests.faults import rules
+from tests.faults import looked_at, rules
 from tests.faults.history import Line, of
 
 OFFERED, REVOKED = "lethe.parcel.offered.v1", "lethe.copy.revoked.v1"
-REQUESTED, ENDED = "lethe.shipment.requested.v1", ("lethe.shipment.cancelled.v1", "lethe.shipment.closed.v1")
+ENDED = (rules.CLOSED, rules.WITHDRAWN)
 LEDGERS = {
     "keyring.subject", "keyring.pair", "keyring.data_key", "erasure.erasure",
     "orders.suppression", "carriers.suppression", "orders.remembered", "carriers.remembered",
@@ -32,8 +33,15 @@ Oracle = Callable[[Sequence[Line], Sequence[Line]], list[str]]
 
 
 def o1_no_resurrection(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
-    """No row of a forgotten person but those that the certificate retains, reduced to what it retains."""
+    """No row of a forgotten person but those that the certificate retains, reduced to what it retains; those are there.
+
+    It retains what the law holds, as it was sent, under a key that lives.
+    """
     wrong = []
+    for order in of(history, "order"):
+        certificate = next(of(held, "certificate", subject=order["subject"]), None)
+        if certificate is not None:
+            wrong += _not_kept(order, _retained(certificate), held)
     certificates = {each["request"]: each for each in of(held, "certificate")}
     for wish in of(history, "wish"):
         certificate = certificates.get(wish["request"])
@@ -46,6 +54,25 @@ def o1_no_resurrection(history: Sequence[Line], held: Sequence[Line]) -> list[st
     return wrong
 
 
+def _not_kept(order: Line, retained: set[tuple[str, str]], held: Sequence[Line]) -> list[str]:
+    name, subject = order["order"], order["subject"]
+    row = next(of(held, "order", order=name), {})
+    wrong = [
+        f"the certificate does not retain the {part} of {name}, which the law holds"
+        for part in rules.kept_by_law(order)
+        if (name, rules.PARTS[part]) not in retained
+    ]
+    for part, category in rules.PARTS.items():
+        if (name, category) in retained:
+            if not rules.says_the_same(row.get(part), order["sent"][part]):
+                wrong.append(f"the {part} of {name}, which is retained, is not there as it was sent")
+            if not any(of(held, "row", table="orders.orders", order=name)):
+                wrong.append(f"the row of {name}, of which {part} is retained, is lost")
+            if not any(of(held, "key", subject=subject, scope=name, category=category)):
+                wrong.append(f"the {category} key of {name}, which is retained, is lost")
+    return wrong
+
+
 def _about_forgotten(row: Line, retained: set[tuple[str, str]]) -> list[str]:
     if row["table"] in LEDGERS:
         return []
@@ -54,8 +81,7 @@ def _about_forgotten(row: Line, retained: set[tuple[str, str]]) -> list[str]:
         return [f"the shipment of forgotten {row['subject']} still has its {', '.join(left)}"] if left else []
     if row["table"] != "orders.orders":
         return [f"{row['count']} rows about forgotten {row['subject']} in {row['table']}"]
-    columns = {"basket": "transaction", "ship_to": "logistics", "invoice": "accounting"}
-    kept = [(part, kind) for part, kind in columns.items() if row["parts"][part]]
+    kept = [(part, kind) for part, kind in rules.PARTS.items() if row["parts"][part]]
     wrong = [
         f"order {row['order']} of a forgotten person still has its {part}, which its certificate does not retain"
         for part, kind in kept
@@ -68,7 +94,7 @@ def _about_forgotten(row: Line, retained: set[tuple[str, str]]) -> list[str]:
 
 def o2_unreadable(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
     """No key that a certificate does not retain lives, was handed out after `unreadable_at`, or opens a copy."""
-    wrong = []
+    wrong = looked_at.not_tried(history, held)
     for certificate in of(held, "certificate"):
         retained, subject = _retained(certificate), certificate["subject"]
         moment = datetime.fromisoformat(certificate["times"]["unreadable_at"]).timestamp()
@@ -93,7 +119,8 @@ def o2_unreadable(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
 
 def o3_no_canary(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
     """No planted text stands in clear anywhere in the platform; there is no place inside it where one may."""
-    return [f"a planted text stands in {find['place']}: {find['where']}" for find in of(held, "find")]
+    found = [f"a planted text stands in {find['place']}: {find['where']}" for find in of(held, "find")]
+    return looked_at.not_searched(held) + found
 
 
 def o4_same_effects(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
@@ -104,6 +131,7 @@ def o4_same_effects(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
         *_nothing_accepted_is_lost(history, held),
         *_rows(orders, wished, held),
         *_labels(history, orders, wished, held),
+        *_events(history, held),
         *_letters(history, held),
         *_once(held),
         *_in_order(held),
@@ -157,6 +185,24 @@ def _labels(
     return wrong + [f"{carrier} was told about {order}, which nobody ordered" for carrier, order in told]
 
 
+def _events(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
+    """Return whose events about shipments and holds are not those of their fate; of the forgotten they are the same."""
+    shipments: dict[str, list[str]] = defaultdict(list)
+    for line in of(held, "record", topic="shipments"):
+        shipments[line["body"]["order"]].append(line["type"])
+    holds: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for line in of(held, "record", topic="holds"):
+        holds[line["body"]["order"]].append((line["type"], line["body"]["revision"]))
+    wrong = []
+    for order in of(history, "order"):
+        name, fate = order["order"], order["fate"]
+        if shipments[name] != rules.expected_shipments(order):
+            wrong.append(f"the shipment of {name} ({fate}) was told as {shipments[name]}")
+        if holds[name] != rules.expected_holds(order):
+            wrong.append(f"the holds of {name} ({fate}) were told as {holds[name]}")
+    return wrong
+
+
 def _told(held: Sequence[Line]) -> dict[tuple[str, str], list[Any]]:
     """Return, by carrier and order, what stands on the carrier's topic: the opened label, then the reason.
 
@@ -208,7 +254,7 @@ def _in_order(held: Sequence[Line]) -> list[str]:
     wrong = []
     shipments = list(of(held, "record", topic="shipments"))
     payments = _firsts(of(held, "record", topic="orders", type=rules.PAID))
-    for subject, asked in _firsts(line for line in shipments if line["type"] == REQUESTED).items():
+    for subject, asked in _firsts(line for line in shipments if line["type"] == rules.REQUESTED).items():
         paid = [order for order in payments.get(subject, []) if order in asked]
         if asked != paid:
             wrong.append(f"shipments of {subject} were asked for in another order than they were paid")
@@ -242,7 +288,7 @@ def o5_endings_add_up(history: Sequence[Line], held: Sequence[Line]) -> list[str
     for line in of(held, "ending"):
         ended[line["worker"], line["topic"]] += line["count"]
     there = {(line["worker"], line["topic"]): line["count"] for line in of(held, "there")}
-    return [
+    return looked_at.not_read(history, held) + [
         f"{worker} ended {ended[worker, topic]} of {there.get((worker, topic), 0)} records of {topic}"
         for worker, topic in sorted({*ended, *there})
         if ended[worker, topic] != there.get((worker, topic), 0)
@@ -252,7 +298,7 @@ def o5_endings_add_up(history: Sequence[Line], held: Sequence[Line]) -> list[str
 def o6_recovers(history: Sequence[Line], held: Sequence[Line]) -> list[str]:
     """After the last fault everything was ready and read to its end within the stated time; nothing waits."""
     recovered = list(of(history, "recovered"))
-    wrong = [] if recovered else ["it never recovered"]
+    wrong = looked_at.not_asked(held) + ([] if recovered else ["it never recovered"])
     wrong += [
         f"recovery took {each['seconds']:.0f} s, stated are {each['within']:.0f} s"
         for each in recovered

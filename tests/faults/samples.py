@@ -4,11 +4,10 @@ from typing import Any
 
 from tests.faults import rules
 from tests.faults.history import Line
-from tests.faults.oracles import OFFERED, REQUESTED, REVOKED
+from tests.faults.oracles import OFFERED, REVOKED
 
 PERSON, FORGOTTEN, REQUEST = "a" * 32, "f" * 32, "e" * 32
 DELIVERED, UNPAID, BACK, ORPHAN, HELD = ("1" * 32, "2" * 32, "3" * 32, "4" * 32, "5" * 32)
-CLOSED, CANCELLED = "lethe.shipment.closed.v1", "lethe.shipment.cancelled.v1"
 FATES = {
     DELIVERED: rules.DELIVERED, UNPAID: rules.NEVER_PAID, BACK: rules.TAKEN_BACK, ORPHAN: rules.ORPHAN,
     HELD: rules.DELIVERED,
@@ -40,7 +39,7 @@ def history() -> list[Line]:
 
 def held() -> list[Line]:
     """Return what the platform held at the end."""
-    return [*_rows(), *_records(), *_forgotten(), *_endings()]
+    return [*_rows(), *_records(), *_forgotten(), *_endings(), *_asked()]
 
 
 def _rows() -> list[Line]:
@@ -65,25 +64,28 @@ def _records() -> list[Line]:
                 body={"order": orders[line["id"][0]]})
         for line in _lines("said")
     ]  # fmt: skip
-    for order, end, why in (
-        (DELIVERED, CLOSED, "completed"),
-        (BACK, CANCELLED, "cancelled"),
-        (HELD, CLOSED, "erased"),
-    ):
-        person, label = (
-            person_of(order),
-            rules.expected_label({"sent": sent(order)}, ["name", "address_lines"]),
-        )
-        body = {"order": order}
+    for order in _lines("order"):
+        found += _events(order)
+    for order, why in ((DELIVERED, "completed"), (BACK, "cancelled"), (HELD, "erased")):
+        label = rules.expected_label({"sent": sent(order)}, ["name", "address_lines"])
         found += [
-            _record("shipments", f"{order[0]}-asked", REQUESTED, person, body=body),
-            _record("shipments", f"{order[0]}-ended", end, person, body=body),
             _record("partner.swift.shipments", f"{order[0]}-label", OFFERED, order[::-1], label=label),
             _record("partner.swift.shipments", f"{order[0]}-revoked", REVOKED, order[::-1], reason=why),
-            _record("holds", f"{order[0]}-1", "held", person, body={**body, "revision": 1}),
-            _record("holds", f"{order[0]}-2", "released", person, body={**body, "revision": 2}),
         ]
     return found
+
+
+def _events(order: Line) -> list[Line]:
+    """Return what is told of an order inside the platform: asked and ended, held and released."""
+    name, person = order["order"], order["subject"]
+    found = [
+        _record("shipments", f"{name[0]}-{step}", kind, person, body={"order": name})
+        for kind, step in zip(rules.expected_shipments(order), ("asked", "ended"), strict=False)
+    ]
+    return found + [
+        _record("holds", f"{name[0]}-{revision}", kind, person, body={"order": name, "revision": revision})
+        for kind, revision in rules.expected_holds(order)
+    ]
 
 
 def _record(topic: str, name: str, kind: str, key: str, **more: Any) -> Line:
@@ -99,34 +101,33 @@ def _forgotten() -> list[Line]:
     mine = {"subject": FORGOTTEN}
     return [
         {"kind": "certificate", "request": REQUEST, **mine, "retained": [part], "times": times},
+        {"kind": "order", "order": HELD, **mine, "basket": None, "ship_to": None, "invoice": sent(HELD)["invoice"]},
         {"kind": "row", "table": "orders.orders", "order": HELD, **mine, "count": 1, "parts": left},
         {"kind": "row", "table": "orders.suppression", **mine, "count": 1},
         {"kind": "row", "table": "carriers.shipment", "order": HELD, **mine, "parts": {"reference": False}},
         {"kind": "key", "scope": HELD, "category": "accounting", **mine},
-        {
-            "kind": "copy",
-            "scope": HELD,
-            "category": "logistics",
-            "where": "orders/0/1",
-            "opens": False,
-            **mine,
-        },
-        {
-            "kind": "copy",
-            "scope": HELD,
-            "category": "accounting",
-            "where": "orders/0/2",
-            "opens": True,
-            **mine,
-        },
+        *({"kind": "copy", "scope": HELD, "category": category, "where": f"orders/0/{offset}", "opens": opens, **mine}
+          for offset, category, opens in ((1, "transaction", False), (1, "logistics", False), (2, "accounting", True))),
         {"kind": "probe", **probe, **mine},
-    ]
+    ]  # fmt: skip
 
 
 def _endings() -> list[Line]:
+    """Return how records ended: all sorts of endings in one place, nothing to read in the others."""
     counts = {"consumed": 7, "repeated": 1, "dead-lettered": 1, "suppressed": 1}
     where = {"worker": "orders", "topic": "orders"}
     ended = [{"kind": "ending", **where, "ending": name, "count": count} for name, count in counts.items()]
-    waits = {"kind": "waiting", "what": "records before orders", "count": 0}
-    ready = {"kind": "process", "instance": "orders-1", "state": "ready"}
-    return [*ended, {"kind": "there", **where, "count": 10}, waits, ready]
+    return ended + [
+        {"kind": "there", "worker": worker, "topic": topic, "count": 10 if worker == topic else 0}
+        for worker, topic in sorted(rules.expected_readings(history()))
+    ]
+
+
+def _asked() -> list[Line]:
+    """Return what was asked and searched."""
+    queues = ["outgoing rows", *(f"records before {worker}" for worker in rules.READS)]
+    return [
+        *({"kind": "process", "instance": name, "state": "ready"} for name in rules.INSTANCES),
+        *({"kind": "waiting", "what": what, "count": 0} for what in queues),
+        *({"kind": "searched", "place": place, "bytes": 100} for place in rules.SEARCHED),
+    ]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults import samples
+from schemas.topics import read_by
+from tests.faults import rules, samples
 from tests.faults.history import HISTORY, HOLDINGS, Line, of, write
-from tests.faults.oracles import OFFERED, ORACLES, REQUESTED, judge
+from tests.faults.oracles import OFFERED, ORACLES, judge
 from tests.faults.samples import BACK, DELIVERED, FORGOTTEN, HELD, UNPAID
 
 Lines = list[Line]
@@ -47,6 +48,22 @@ def swapped(*places: dict[str, Any]) -> Spoil:
     return swap
 
 
+def without(kind: str, **facts: Any) -> Spoil:
+    """Take away every line of a kind: as if nobody had looked."""
+
+    def take(_: Lines, held: Lines) -> None:
+        gone = list(of(held, kind, **facts))
+        assert gone
+        held[:] = [line for line in held if line not in gone]
+
+    return take
+
+
+def spoilt_by(*spoils: Spoil) -> Spoil:
+    """Spoil in several ways at once."""
+    return lambda history, held: [spoil(history, held) for spoil in spoils]
+
+
 def told(change: Callable[[Lines], object]) -> Spoil:
     return lambda history, _: change(history)
 
@@ -67,10 +84,24 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
     "a shipment of the forgotten has its reference": (
         "O1", another("parts", {"reference": True}, "row", **SHIPMENT),
     ),
+    "a retained row is lost": ("O1", lost("row", table="orders.orders", order=HELD)),
+    "a retained invoice is blanked": (
+        "O1", another("parts", {"basket": False, "ship_to": False, "invoice": False}, "row", table="orders.orders"),
+    ),
+    "a retained invoice is another's": ("O1", another("invoice", {"total_minor": 7}, "order", order=HELD)),
+    "a retained invoice opens no more": ("O1", another("invoice", "(erased)", "order", order=HELD)),
+    "a retained key is destroyed": ("O1", lost("key", scope=HELD)),
+    "what the law holds is not retained": ("O1", another("retained", [], "certificate")),
     "no certificate came": ("O1", lost("certificate")),
     "a key of the forgotten lives": ("O2", added(kind="key", subject=FORGOTTEN, scope=HELD, category="logistics")),
     "a copy of the forgotten opens": ("O2", another("opens", True, "copy", category="logistics")),
     "a key was handed out after unreadable_at": ("O2", another("answer", "key", "probe")),
+    "nobody asked for a dead key": ("O2", without("probe")),
+    "a dead key was asked for too early": ("O2", another("at", samples.DEAD_AT - 1, "probe")),
+    "nobody looked at copies": ("O2", without("copy")),
+    "nobody looked at the copy of an address": ("O2", lost("copy", category="logistics")),
+    "nobody searched anything": ("O3", without("searched")),
+    "a metrics page was empty": ("O3", another("bytes", 0, "searched", place="metrics of carriers-1")),
     "a planted text stands in a log": ("O3", added(kind="find", place="file", where="orders-1.log")),
     "an accepted event is not on the topic": ("O4", lost("record", topic="orders", id="2p")),
     "a row is lost": ("O4", lost("order", order=DELIVERED)),
@@ -100,9 +131,20 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
     "a shipment ends before it begins": ("O4", swapped({"id": "1-asked"}, {"id": "1-ended"})),
     "shipments leave in another order than payments": ("O4", swapped({"id": "1-asked"}, {"id": "3-asked"})),
     "a hold is reordered": ("O4", swapped({"id": "1-1"}, {"id": "1-2"})),
+    "a hold is lost": ("O4", lost("record", topic="holds", id="2-2")),
+    "a hold of the forgotten is lost": ("O4", lost("record", topic="holds", id="5-1")),
+    "no hold was ever told": ("O4", without("record", topic="holds")),
+    "a shipment of the forgotten never ended": ("O4", lost("record", topic="shipments", id="5-ended")),
+    "no shipment was ever told": ("O4", without("record", topic="shipments")),
+    "nobody counted endings": ("O5", spoilt_by(without("ending"), without("there"))),
+    "a topic of a carrier was not counted": ("O5", lost("there", topic="partner.swift.updates")),
+    "a topic was counted twice": ("O5", doubled("there", topic="holds")),
     "a record had no ending": ("O5", another("count", 6, "ending", ending="consumed")),
     "a record ended twice": ("O5", another("count", 2, "ending", ending="repeated")),
     "it never recovered": ("O6", told(lambda history: history.pop())),
+    "nobody asked anybody": ("O6", spoilt_by(without("process"), without("waiting"))),
+    "a process was not asked": ("O6", lost("process", instance="keyring-1")),
+    "a queue was not looked at": ("O6", lost("waiting", what="records before carriers")),
     "it took too long": ("O6", told(lambda history: history[-1].update(seconds=181.0))),
     "a process is not ready": ("O6", another("state", "starting", "process")),
     "a record still waits": ("O6", another("count", 1, "waiting")),
@@ -112,7 +154,7 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
 def test_nothing_is_wrong_with_the_unspoilt_trial() -> None:
     """Else every test below would be right for the wrong reason."""
     assert judge(samples.history(), samples.held()) == {}
-    assert first(samples.held(), "record", type=REQUESTED)
+    assert first(samples.held(), "record", type=rules.REQUESTED)
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -123,6 +165,12 @@ def test_each_oracle_can_fail(name: str) -> None:
     spoil(history, held)
     found = judge(history, held)
     assert oracle in found, found
+
+
+def test_the_rules_know_what_each_worker_reads() -> None:
+    """A topic that a worker reads from now on is one whose endings must add up."""
+    found = {worker: {topic.name for topic in read_by(worker)} for worker in rules.READS}
+    assert found == {worker: set(topics) for worker, topics in rules.READS.items()}
 
 
 def test_every_oracle_is_tried() -> None:
