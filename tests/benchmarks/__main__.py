@@ -30,7 +30,7 @@ MODULES = (
 """In the order of running; each on a platform of its own."""
 ROUNDS = 5
 FEWER_ROUNDS = dict.fromkeys(("instances", "history", "gateway", "clicks", "clickstream", "insights"), 3)
-"""So that everything is measured in a quarter of an hour: five where peers are compared, three where parts are."""
+"""Five where peers are compared, three where parts are: what is saved here the peers need."""
 
 
 def main() -> None:

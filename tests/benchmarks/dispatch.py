@@ -105,16 +105,15 @@ def _bare(arena: Arena, shipments: Sequence[Shipment]) -> Lap:
         arena.source, len(shipments), arena.target, _jwk(stack, arena.carrier.name), arena.carrier.fields,
     )  # fmt: skip
     command = [sys.executable, "-m", "tests.benchmarks.bare_dispatch"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        process.stdin.write(task.text())
-        process.stdin.close()
-        assert process.stdout.readline() == "ready\n"
-        return _lap(arena, shipments, arena.source, arena.target, process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(task.line())
+            process.stdin.flush()
+            assert process.stdout.readline() == "ready\n"
+            return _lap(arena, shipments, arena.source, arena.target, process.pid)
+        finally:
+            process.terminate()
 
 
 def _jwk(stack: Stack, partner: str) -> str:

@@ -113,10 +113,11 @@ def _machine_line(kept: Mapping[str, Any]) -> str:
     said = kept["machine"]
     libraries = ", ".join(f"{name} {said[name]}" for name in _LIBRARIES)
     dates = sorted({run["on"] for run in kept["runs"].values()})
-    seconds = sum(run["took_seconds"] for name, run in kept["runs"].items() if name not in APART)
+    took = {name: run["took_seconds"] for name, run in kept["runs"].items() if name not in APART}
+    parts = ", ".join(f"{name} {seconds} s" for name, seconds in took.items())
     return (
         f"{said['cores']} cores ({said['processor']}), {said['memory_gib']} GiB, Python {said['python']}, {libraries}; "
-        f"{' and '.join(dates)}, {seconds // 60} min {seconds % 60} s in all."
+        f"{' and '.join(dates)}, {sum(took.values()) // 60} min {sum(took.values()) % 60} s in all: {parts}."
     )
 
 
