@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
+RECORD_BYTES = 256
+HEADER_BYTES = 160
+"""What a record, and each of its headers, takes in memory beside its contents: Python's own objects."""
 
 
 class TopicPartition(NamedTuple):
@@ -25,6 +28,20 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        return size_of(self.key, self.value, self.headers)
+
+
+def size_of(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return about what a record takes in memory: who sends it chooses which of its parts is large, or many."""
+    size = RECORD_BYTES + len(key or b"") + len(value or b"") + HEADER_BYTES * len(headers)
+    for name, contents in headers:
+        # Kafka lets a foreign client send a header without a value.
+        size += len(name) + len(contents or b"")
+    return size
 
 
 class Message(NamedTuple):

@@ -20,10 +20,11 @@ from aiokafka import codec
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from services.kernel.broker.interface import size_of
 from services.kernel.telemetry import log
 
 UNPACKED_BYTES = 4 * 1024 * 1024
-"""Of one batch, and about as much of one answer: as large as an uncompressed batch may be."""
+"""Of one batch: as large as an uncompressed one may be. One answer is read until its records take as much in memory."""
 UNREADABLE = (("ce_", b"\xff"),)
 """Stands for headers, or a whole record, that cannot be read: no envelope has these, so the record is a dead letter."""
 _XERIAL_BYTES = 16
@@ -85,7 +86,7 @@ class _Packed:
             yield _Unreadable(batch.base_offset, batch.max_timestamp, batch.timestamp_type)
             return
         for record in records:
-            self._answer.room -= len(record.value or b"") + len(record.key or b"")
+            self._answer.room -= size_of(record.key, record.value, record.headers)
             yield record
 
 

@@ -16,7 +16,7 @@ from services.kernel.worker.worker import Worker
 
 BATCH_RECORDS = 2_000
 WAITING_RECORDS = 4_000
-WAITING_BYTES = 8 * 1024 * 1024
+WAITING_BYTES = 16 * 1024 * 1024
 """With more than this waiting the lane's partitions are paused. It also bounds a batch, whatever a record may weigh."""
 _log = log.get("lane")
 
@@ -48,6 +48,7 @@ class Lane:
         self._restored = restored
         self._relay = Relay(worker, name, broker, storage, restored=restored)
         self._waiting: dict[TopicPartition, list[Record]] = {}
+        self._waiting_bytes = 0
         self.positions: dict[TopicPartition, int] = {}
         """Next offset of what was handled."""
         self._fetched: dict[TopicPartition, int] = {}
@@ -78,6 +79,7 @@ class Lane:
             self._consumer.seek(partition, expected)
             return
         self._waiting.setdefault(partition, []).extend(records)
+        self._waiting_bytes += _size_of(records)
         self._fetched[partition] = records[-1].offset + 1
         self._wake.set()
         if not self._paused and self._has_enough(WAITING_RECORDS, WAITING_BYTES):
@@ -95,9 +97,7 @@ class Lane:
         return sum(map(len, self._waiting.values()))
 
     def _has_enough(self, records: int, size_bytes: int) -> bool:
-        if self.waiting > records:
-            return True
-        return sum(len(each.value or b"") for some in self._waiting.values() for each in some) > size_bytes
+        return self.waiting > records or self._waiting_bytes > size_bytes
 
     async def run(self) -> None:
         """Work until stopped. Only `ConfigurationError` and bugs come out."""
@@ -141,7 +141,7 @@ class Lane:
         """Learn the lane's position from the database, and fetch from there; erasures first, then what causes what."""
         positions = await self._stored_positions()
         self._first = await self._missing(positions)
-        self._waiting.clear()
+        self._forget_waiting()
         self.positions = dict(positions)
         self._fetched = dict(positions)
         self.epoch += 1
@@ -228,6 +228,7 @@ class Lane:
                 ends[partition] = taken[-1].offset + 1
         if not records:
             return None
+        self._waiting_bytes -= _size_of(records)
         return Batch(records, {partition: self.positions[partition] for partition in ends}, ends)
 
     def _resume_when_drained(self) -> None:
@@ -260,10 +261,14 @@ class Lane:
         """Forget what was fetched; start again from what the database says."""
         _log.warning("batch given up", lane=self.name, code=error.code, error=type(error).__name__)
         self.running = False
-        self._waiting.clear()
+        self._forget_waiting()
         self._consumer.pause(self.partitions)
         await self._clock.sleep(wait_seconds)
         self._wake.set()
+
+    def _forget_waiting(self) -> None:
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     # -- publishing --
 
@@ -288,6 +293,10 @@ class Lane:
                     self._outgoing.set()
             if last:
                 return
+
+
+def _size_of(records: Iterable[Record]) -> int:
+    return sum(record.size_bytes for record in records)
 
 
 def _causes_first(worker: Worker, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:

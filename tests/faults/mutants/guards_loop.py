@@ -6,6 +6,7 @@ LOOP = "tests/unit/kernel/test_loop.py::"
 GUARDS = "tests/unit/kernel/test_loop_guards.py::"
 ASSIGNOR = "tests/unit/kernel/test_assignor.py::"
 UNPACKING = "tests/unit/kernel/test_unpacking.py::"
+BACKLOG = "tests/unit/kernel/test_backlog.py::"
 WORKER = "services/kernel/worker/"
 
 LANES = (
@@ -90,6 +91,55 @@ LANES = (
         "self.room > 0 and bool(self._records.has_next())",
         "bool(self._records.has_next())",
         (UNPACKING + "test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be",),
+    ),
+    Mutant(
+        "header-bombs-weighed",
+        "A partner's 200 bytes of zstd are a header of four megabytes: thousands of them fill the memory of dispatch.",
+        "services/kernel/broker/interface.py",
+        'size += len(name) + len(contents or b"")',
+        "pass",
+        (
+            UNPACKING + "test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be",
+            BACKLOG + "test_a_lane_has_enough_of_heavy_records_wherever_they_are_heavy",
+        ),
+    ),
+    Mutant(
+        "many-headers-weighed",
+        "A partner's records of a million empty headers each fill the memory of dispatch.",
+        "services/kernel/broker/interface.py",
+        "+ HEADER_BYTES * len(headers)",
+        "",
+        (
+            UNPACKING + "test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be",
+            BACKLOG + "test_a_lane_has_enough_of_heavy_records_wherever_they_are_heavy",
+        ),
+    ),
+    Mutant(
+        "key-bombs-weighed",
+        "A partner's record is as heavy in its key, and nobody looks.",
+        "services/kernel/broker/interface.py",
+        'RECORD_BYTES + len(key or b"") + len(value',
+        "RECORD_BYTES + len(value",
+        (
+            UNPACKING + "test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be",
+            BACKLOG + "test_a_lane_has_enough_of_heavy_records_wherever_they_are_heavy",
+        ),
+    ),
+    Mutant(
+        "waiting-records-weighed",
+        "A lane takes in heavy records without end: twelve such lanes do not fit into memory.",
+        WORKER + "lane.py",
+        "return self.waiting > records or self._waiting_bytes > size_bytes",
+        "return self.waiting > records",
+        (BACKLOG + "test_a_lane_has_enough_of_heavy_records_wherever_they_are_heavy",),
+    ),
+    Mutant(
+        "forgotten-records-weigh-nothing",
+        "A lane that begins anew counts what it forgot, and stays paused for ever.",
+        WORKER + "lane.py",
+        "        self._waiting.clear()\n        self._waiting_bytes = 0",
+        "        self._waiting.clear()",
+        (BACKLOG + "test_what_a_lane_forgets_weighs_nothing",),
     ),
     Mutant(
         "unpacked-or-set-aside",

@@ -7,10 +7,12 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
+from services.kernel.broker.interface import Headers
 from services.kernel.broker.unpacking import UNPACKED_BYTES
 from services.kernel.errors import RejectedRecord
 from services.kernel.worker.decode import Decoder
 from tests.unit.kernel.sample import WORDS, worker
+from tests.unit.kernel.weights import HEAVY, Heavy
 
 AT = TopicPartition(WORDS.name, 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -19,14 +21,14 @@ LENGTH = slice(0, 8)
 """Where a batch has its first offset, which its checksum leaves out: the broker writes it."""
 
 
-def batch(codec: str, *values: bytes, first: int = 0) -> bytes:
+def batch(codec: str, *values: bytes, first: int = 0, key: bytes = b"k", headers: Headers = ()) -> bytes:
     """Return a batch as a foreign client sends it, and a broker passes it on."""
     builder = DefaultRecordBatchBuilder(
         magic=2, compression_type=CODECS[codec], is_transactional=0, producer_id=-1, producer_epoch=-1,
         base_sequence=-1, batch_size=2**31 - 1,
     )  # fmt: skip
     for number, value in enumerate(values):
-        builder.append(number, timestamp=1, key=b"k", value=value, headers=[])
+        builder.append(number, timestamp=1, key=key, value=value, headers=list(headers))
     raw = bytearray(builder.build())
     raw[LENGTH] = first.to_bytes(8, "big")
     return bytes(raw)
@@ -79,10 +81,13 @@ def test_what_no_decoder_can_unpack_stops_nobody(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKED)
-def test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be(codec: str) -> None:
+@pytest.mark.parametrize("heavy", HEAVY)
+def test_one_answer_is_read_until_it_is_as_large_as_one_batch_may_be(heavy: str, codec: str) -> None:
     """Each is allowed, and thousands of them fit into an answer: the rest is fetched again when there is room."""
-    large = bytes(UNPACKED_BYTES // 2 - 100)
-    answer = reading(*(batch(codec, large, first=number) for number in range(20)))
+    large: Heavy = HEAVY[heavy](UNPACKED_BYTES // 2 - 1_000)
+    answer = reading(
+        *(batch(codec, large.value, first=n, key=large.key, headers=large.headers) for n in range(20))
+    )
     read = len(list(answer))
     assert 2 <= read <= 4
     assert answer.next_fetch_offset == read
