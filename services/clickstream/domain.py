@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from schemas.clicks import CELL_FORM, CROWD, PARTS, SEPARATOR, Cell, Kind, window_bounds
 from schemas.privacy import Clear, Event
-from schemas.topics import LANES
+from schemas.topics import LANES, MONTH
 from services.kernel.broker.partition import partition_of
 
 SKEW = timedelta(minutes=5)
@@ -22,6 +22,8 @@ REMEMBERED = timedelta(days=10)
 """How long it is known that a window is closed."""
 OLDEST = timedelta(days=7)
 """What a window that ended earlier still gets is late: less than is remembered, more than the log keeps."""
+KEPT = MONTH
+"""So long after the end of its window a published number stays here: as long as on its topic."""
 
 SUMMING = 0
 """The lane that publishes what all lanes have counted: one text may be in two of them, under two keys."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from schemas.topics import CLICKS, LANES
-from services.clickstream.domain import REMEMBERED, SUMMING, Reason, Rules, Span
+from services.clickstream.domain import KEPT, REMEMBERED, SUMMING, Reason, Rules, Span
 from services.clickstream.handler import reminder
 from services.clickstream.store import ClickStore
 from services.kernel.broker.interface import Broker, TopicPartition
@@ -18,6 +18,8 @@ from services.kernel.worker.background import Background
 LOOK_SECONDS = 1.0
 MOST_SPANS = 500
 """So many windows are cut off together."""
+MOST_EXPIRED = 20_000
+"""So many old numbers are deleted in one look."""
 LANES_OF_CLICKS = tuple(TopicPartition(CLICKS.name, lane) for lane in range(LANES))
 _log = log.get("clickstream")
 
@@ -68,6 +70,7 @@ class Ending(Background):
                 if await self._store.complete(tx, 1):
                     await tx.schedule([reminder(SUMMING, tx)])
                 await self._store.forget(tx, tx.at - REMEMBERED)
+                await self._store.expire(tx, tx.at - KEPT, MOST_EXPIRED)
                 tallies = await self._store.tallies(tx)
         for reason in Reason:
             metrics.CELLS.labels(reason=reason).set(tallies.get(reason, 0))

@@ -143,3 +143,12 @@ DELETE FROM closing WHERE stage = 'closed' AND ends_at < $1
 
 -- name: forget_asked
 DELETE FROM early WHERE asked_at < $1
+
+-- name: expire_numbers
+-- $1 is the hour of a moment, $2 its day: what is before the hour in the alphabet has ended, but for the day itself.
+DELETE FROM statistic WHERE ctid = ANY (ARRAY (
+    SELECT ctid FROM statistic WHERE "window" < $1 AND "window" <> $2 LIMIT $3
+))
+
+-- name: expire_masses
+DELETE FROM mass WHERE day < $1

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from schemas.clicks import Kind
+from schemas.clicks import Kind, window_of
 from schemas.topics import LANES
 from services.clickstream.domain import Reason, Span, Stage, Standing, bounds
 from services.kernel.storage import queries
@@ -125,6 +125,9 @@ class ClickStore(Protocol):
     async def forget(self, tx: Transaction, before: datetime) -> None:
         """Forget closed windows that ended before, and what was asked before."""
 
+    async def expire(self, tx: Transaction, before: datetime, limit: int) -> None:
+        """Delete published numbers (at most so many) and dropped masses of windows that had ended by then."""
+
 
 class PostgresClicks:
     """The rows in the worker's own schema."""
@@ -238,6 +241,11 @@ class PostgresClicks:
     async def forget(self, tx: Transaction, before: datetime) -> None:
         await tx.connection.execute(SQL.forget_windows, before)
         await tx.connection.execute(SQL.forget_asked, before)
+
+    async def expire(self, tx: Transaction, before: datetime, limit: int) -> None:
+        hour, day = (window_of(before, hourly=hourly) for hourly in (True, False))
+        await tx.connection.execute(SQL.expire_numbers, hour, day, limit)
+        await tx.connection.execute(SQL.expire_masses, day)
 
 
 def opened(span: Span) -> tuple[str, str, str, datetime]:

@@ -185,6 +185,13 @@ class MemoryClicks:
         for key in [key for key, asked_at in asked.items() if asked_at < before]:
             del asked[key]
 
+    async def expire(self, tx: Transaction, before: datetime, limit: int) -> None:
+        numbers, masses = _table(tx, "statistic"), _table(tx, "mass")
+        for key in [key for key in numbers if opened(Span(*key[:2]))[3] <= before][:limit]:
+            del numbers[key]
+        for day in [day for day in masses if opened(Span(*day))[3] <= before]:
+            del masses[day]
+
 
 def _table(tx: Transaction, name: str) -> dict[Any, Any]:
     rows: dict[Any, Any] = tx.connection[name]

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from services.clickstream.app import MIGRATIONS
 from services.clickstream.domain import Reason, Rules, Span
 from services.clickstream.handler import reminder
 from services.clickstream.settings import Settings
-from services.clickstream.store import PostgresClicks
+from services.clickstream.store import Number, PostgresClicks
 from services.clickstream.store_memory import MemoryClicks
 from services.kernel.errors import StoreUnavailable
 from services.kernel.storage.interface import Transaction
@@ -298,6 +298,37 @@ async def test_a_crowd_that_does_not_tell_its_text_is_dropped(room: Room) -> Non
     await room.close()
     assert await room.told() == {}
     assert await room.masses() == {(SHOP, OVER): 80}
+
+
+async def test_what_was_published_is_deleted_by_its_window(room: Room) -> None:
+    """What had ended by a moment goes, to the hour, and some at a time; a day stays until all of it has ended."""
+    days, hours = ("2026-03-10", "2026-03-11"), ("2026-03-10T23", "2026-03-11T04", "2026-03-11T05")
+    async with room.storage.transaction("0") as tx:
+        for window in days + hours:
+            numbers = [Number(Kind.PRODUCT, "p1", 10)]
+            await room.store.propose(tx, Span(SHOP, window), numbers)
+            await room.store.publish(tx, Span(SHOP, window), numbers)
+        await room.store.publish_masses(tx, {Span(SHOP, day): 100 for day in days})
+    for before, limit, left, days_left in (
+        (datetime(2026, 3, 10, 23, 59, tzinfo=UTC), 9, {*days, *hours}, {*days}),
+        (datetime(2026, 3, 11, 5, 30, tzinfo=UTC), 1, None, {days[1]}),
+        (datetime(2026, 3, 11, 5, 30, tzinfo=UTC), 9, {days[1], hours[2]}, {days[1]}),
+        (datetime(2026, 3, 12, tzinfo=UTC), 9, set(), set()),
+    ):
+        async with room.storage.transaction("0") as tx:
+            await room.store.expire(tx, before, limit)
+        windows = await _kept(room, "statistic")
+        assert windows == left if left is not None else len(windows) == 4
+        assert await _kept(room, "mass") == days_left
+
+
+async def _kept(room: Room, table: str) -> set[str]:
+    """Return the windows of which a table of published numbers has any."""
+    async with room.storage.transaction("0") as tx:
+        if isinstance(room.store, PostgresClicks):
+            column = "day" if table == "mass" else '"window"'
+            return {row[0] for row in await tx.connection.fetch(f"SELECT {column} FROM {table}")}
+        return {key[1] for key in tx.connection[table]}
 
 
 async def test_random_visits_in_random_batches_come_out_as_computed_apart(room: Room) -> None:
