@@ -105,8 +105,9 @@ def wired(app: Application, producer: Producer, settings: Settings) -> Keeper:
     """Return the keeper of an application's table, and give it every statistic that Faust reads."""
     rows = rows_of(app)
     keeper = Keeper(
-        rows, producer, SystemClock(), quiet_seconds=settings.quiet_seconds, policy=settings.policy_version
-    )
+        rows, producer, SystemClock(), quiet_seconds=settings.quiet_seconds, policy=settings.policy_version,
+        ours=lambda: app.recovered,
+    )  # fmt: skip
 
     @app.agent(statistics_of(app), concurrency=1)
     async def read(stream: Any) -> None:
@@ -130,8 +131,7 @@ async def _rounds(app: Application, keeper: Keeper) -> None:
     while app.bug is None:
         with app.ours():
             await keeper.save()
-            if app.recovered:
-                await keeper.tell()
+            await keeper.tell()
         await asyncio.sleep(ROUND_SECONDS)
 
 

@@ -35,6 +35,8 @@ AHEAD = timedelta(days=1)
 """A window that begins later than this from now is nobody's: the clocks of two machines never differ so much."""
 
 Done = Callable[[], object]
+Ours = Callable[[], bool]
+"""Whether what is recovered is still this process's; no longer from the first moment of a rebalance on."""
 Change = tuple[ListName, Items, bytes | None]
 _log = log.get("recommendations")
 
@@ -62,12 +64,14 @@ class Keeper:
         *,
         quiet_seconds: float,
         policy: str,
+        ours: Ours = lambda: True,
     ) -> None:
         self._rows = rows
         self._producer = producer
         self._clock = clock
         self._quiet_seconds = quiet_seconds
         self._policy = policy
+        self._ours = ours
         self._shops: dict[str, Shop] = {}
         self._unsaved: list[Message] = []
         self._held: list[Done] = []
@@ -141,12 +145,13 @@ class Keeper:
             self._changed(shop)
         metrics.LANES_OWNED.set(len(lanes))
 
-    def forget(self) -> None:
-        """Make no lists until recovered again: the lanes may belong to somebody else by now."""
-        self._shops = {}
-
     async def tell(self) -> None:
-        """Publish the lists of shops that have changed and then were quiet, or have changed for too long."""
+        """Publish the lists of shops that have changed and then were quiet, or have changed for too long.
+
+        From the beginning of a rebalance on nothing is told until what is this process's is recovered.
+        """
+        if not self._ours():
+            return
         today = self._today()
         if today != self._day:
             self._day = today
@@ -164,16 +169,22 @@ class Keeper:
         return quiet or now - shop.changed_first >= PATIENCE * self._quiet_seconds
 
     async def _tell(self, shop: Shop, today: date) -> None:
+        if not self._knows(shop):
+            return
         through = shop.numbers.latest or first_day(today).isoformat()
         for name in shop.numbers.drop_before(first_day(today)):
             self._set(shop.name, number_row(shop.name, name), None)
         changes = await _changes(shop)
         for start in range(0, len(changes), MOST_SENT):
             some = changes[start : start + MOST_SENT]
-            await self._sent([self._message(shop, change, through) for change in some])
-            if self._shops.get(shop.name) is not shop:
+            if self._knows(shop):
+                await self._sent([self._message(shop, change, through) for change in some])
+            if not self._knows(shop):
                 return  # Somebody else's by now, who will tell it again.
             self._remember(shop, some)
+
+    def _knows(self, shop: Shop) -> bool:
+        return self._ours() and self._shops.get(shop.name) is shop
 
     def _remember(self, shop: Shop, told: list[Change]) -> None:
         for name, _, mark in told:

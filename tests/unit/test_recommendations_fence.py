@@ -11,6 +11,7 @@ from services.kernel.broker.interface import Message
 from services.kernel.broker.memory import MemoryBroker
 from services.kernel.errors import BrokerUnavailable, ConfigurationError
 from services.recommendations import fence
+from services.recommendations.app import wired
 from services.recommendations.fence import CommittedThread, application, rows_of
 from services.recommendations.settings import Settings
 from services.recommendations.watch import STILL_LOOKS, Stalled, Watch
@@ -79,6 +80,16 @@ async def test_its_table_writes_no_changelog(settings):
     assert rows.changelog_topic_name == RECOMMENDATIONS_ROWS.name
     assert rows.pop(b"row") == b"1" and rows.get(b"row") is None
     assert app.producer.buffer.size == 0
+
+
+async def test_its_keeper_tells_nothing_until_it_has_recovered(settings):
+    """Nor from the moment on in which a rebalance begins."""
+    app = application(settings)
+    keeper = wired(app, MemoryBroker({}).producer(), settings)
+    seen = []
+    for app.tables.actives_ready, app.rebalancing in ((False, False), (True, False), (True, True)):
+        seen.append(keeper._ours())
+    assert seen == [False, True, False]
 
 
 async def test_an_error_of_our_own_is_kept_and_stops_the_reading(settings):

@@ -13,12 +13,13 @@ from schemas.clicks import Kind
 from schemas.envelope import Envelope, read_envelope
 from schemas.statistics import Counted, MassDropped
 from schemas.topics import LANES, RECOMMENDATIONS, RECOMMENDATIONS_ROWS, STATISTICS
-from services.kernel.broker.interface import Record
+from services.kernel.broker.interface import Message, Record
 from services.kernel.broker.memory import MemoryBroker
+from services.recommendations import keeper
 from services.recommendations.keeper import PATIENCE, Keeper
 from services.recommendations.rows import lane_of_shop, row_of
 
-SHOP = "lamps"
+SHOP, NEIGHBOUR = "lamps", "tables"
 QUIET_SECONDS = 2.0
 ALL_LANES = frozenset(range(LANES))
 
@@ -52,8 +53,10 @@ class Room:
         self.clock = Clock()
         self.rows = {} if rows is None else rows
         self.keeper = Keeper(
-            self.rows, self.broker.producer(), self.clock, quiet_seconds=QUIET_SECONDS, policy="1"
-        )
+            self.rows, self.broker.producer(), self.clock, quiet_seconds=QUIET_SECONDS, policy="1",
+            ours=lambda: self.ours,
+        )  # fmt: skip
+        self.ours = True
         self.done: list[int] = []
         self.offset = 0
 
@@ -249,11 +252,35 @@ async def test_only_ones_own_lanes_are_known(room):
 
 
 async def test_lanes_that_are_taken_away_are_told_no_more(room):
-    """From the moment of the rebalance on."""
+    """From the moment of the rebalance on, and again once they are recovered."""
     room.take(seen("lamp"))
     await room.keeper.save()
-    room.keeper.forget()
+    room.ours = False
     assert await room.rest() == []
+    room.ours = True
+    await room.keeper.recover(ALL_LANES)
+    assert len(await room.rest()) == 1
+
+
+async def test_a_rebalance_stops_what_is_being_told(room, monkeypatch):
+    """What follows would come behind what the new owner tells; what was sent last counts as never told."""
+    monkeypatch.setattr(keeper, "MOST_SENT", 2)
+    for number in range(5):
+        room.take(seen(f"p{number}\tq{number}", kind=Kind.PAIR))
+    neighbour = seen("lamp").model_copy(update={"storefront": NEIGHBOUR})
+    room.take(neighbour, lane=lane_of_shop(NEIGHBOUR))
+    await room.keeper.save()
+    known = dict(room.rows)
+    producer = room.keeper._producer
+    send = producer.send
+
+    async def revoked_after(messages: list[Message]) -> None:
+        await send(messages)
+        room.ours = False
+
+    monkeypatch.setattr(producer, "send", revoked_after)
+    assert len(await room.rest()) == 2
+    assert room.rows == known
 
 
 @pytest.mark.parametrize(
