@@ -8,14 +8,13 @@ from functools import cache
 
 from schemas.clicks import SEPARATOR
 from services.clickstream.domain import told, told_mass
+from tests.attacks.choices import Chooser, Named
 from tests.attacks.linking import Claim
 from tests.attacks.results import Result, judged
 from tests.attacks.visits import invoices
 
 DATE = "2026-03-11"
 _ANY = -1_000_000
-Named = tuple[str, str, str]
-"""Kind, window, text."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,15 @@ def exact(sets: Mapping[Named, set[int]], crowd: int) -> Numbers:
     return Numbers(counts, sum(len(who) for who in sets.values() if len(who) < crowd))
 
 
+def counted(baskets: Baskets, shop: Chooser) -> dict[Named, set[int]]:
+    """Return who was counted for what where a shop has chosen so, as the gateway takes each view of each article."""
+    sets: dict[Named, set[int]] = defaultdict(set)
+    for (_, hour, article), who in baskets.hours.items():
+        for name in shop.names(article, int(hour[-2:])):
+            sets[name] |= who
+    return sets
+
+
 def between_kinds(baskets: Baskets, numbers: Numbers) -> list[Case]:
     """How many saw a product and did not put it into the cart?"""
     cases = [
@@ -86,7 +94,7 @@ def between_levels(baskets: Baskets, numbers: Numbers) -> list[Case]:
     inside: dict[Named, list[Named]] = defaultdict(list)
     for name, who in baskets.items.items():
         if len(who) >= baskets.crowd:
-            inside["category", DATE, category_of(name[2])].append(name)
+            inside["product", DATE, shelf_of(name[2])].append(name)
     cases = [
         (whole, parts, len(baskets.categories[whole] - baskets.items[parts[0]]))
         for whole, parts in sorted(inside.items())
@@ -107,7 +115,8 @@ def answered(known: Iterable[Case], asked: Iterable[Case], crowd: int, *, learne
     """Judge the attacker's answers.
 
     Where a difference could be the answer, it is. Else he says what is usual; having `learned` on other days of which
-    he saw everything, what was behind such a difference most often. The guess is what is usual.
+    he saw everything, what was behind such a difference most often. The guess is what is usual. Where there is no
+    difference at all he has nothing but the guess, and claims nothing.
     """
     behind: dict[int | None, Counter[int]] = defaultdict(Counter)
     for case in known:
@@ -115,6 +124,8 @@ def answered(known: Iterable[Case], asked: Iterable[Case], crowd: int, *, learne
         behind[_ANY][case.true] += 1
     usual = behind[_ANY].most_common(1)[0][0]
     cases = list(asked)
+    if all(case.difference is None for case in cases):
+        return judged([])
     guess = sum(case.true == usual for case in cases) / len(cases)
     claims: list[Claim] = []
     for case in cases:
@@ -158,7 +169,7 @@ def baskets(crowd: int, seed: int) -> Baskets:
         for article, quantity in lines:
             drawn.items["product", DATE, article].add(number)
             drawn.hours["product", f"{DATE}T{when[11:13]}", article].add(number)
-            drawn.categories["category", DATE, category_of(article)].add(number)
+            drawn.categories["product", DATE, shelf_of(article)].add(number)
             if quantity > 1:
                 drawn.carts["interaction", DATE, f"add_to_cart{SEPARATOR}{article}"].add(number)
     return drawn
@@ -167,3 +178,8 @@ def baskets(crowd: int, seed: int) -> Baskets:
 def category_of(article: str) -> str:
     """Return what stands for a category: the first three characters of the article's number."""
     return article[:3]
+
+
+def shelf_of(article: str) -> str:
+    """Return the name under which a shop counts the category: no article is called that."""
+    return f"shelf {category_of(article)}"
