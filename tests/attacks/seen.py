@@ -76,8 +76,7 @@ MOST_SHARES = 20
 def read(raw: Iterable[Raw]) -> tuple[list[Contribution], dict[str, tuple[str, Mapping[str, str]]]]:
     """Return every cell, opened where the shares of a crowd are on the topic, as anybody can; and what is sealed."""
     parsed = [(record, json.loads(record.value)) for record in raw]
-    sealed = _sealed(cell for _, said in parsed for cell in said["cells"])
-    texts = {name: _opened(name, *parts) for name, parts in sealed.items()}
+    sealed, texts = opened_of(cell for _, said in parsed for cell in said["cells"])
     found: list[Contribution] = []
     for record, said in parsed:
         moment = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
@@ -89,6 +88,14 @@ def read(raw: Iterable[Raw]) -> tuple[list[Contribution], dict[str, tuple[str, M
                 )
             )  # fmt: skip
     return found, sealed
+
+
+def opened_of(
+    cells: Iterable[Mapping[str, Any]],
+) -> tuple[dict[str, tuple[str, Mapping[str, str]]], dict[str, str | None]]:
+    """Return, by cell, what is sealed with all shares that there are; and what these open, None where too few."""
+    sealed = _sealed(cells)
+    return sealed, {name: _opened(name, *parts) for name, parts in sealed.items()}
 
 
 def _sealed(cells: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, Mapping[str, str]]]:

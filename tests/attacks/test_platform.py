@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from deploy.local.stack import Stack
 from schemas.clicks import Kind
 from schemas.topics import CLICKS
 from services.gateway.clicks.cells import cells_of
+from services.gateway.clicks.page import Page
 from services.gateway.clicks.site import Site
 from services.gateway.clicks.tags import Visitor as Tagger
 from services.kernel.sealing.keys import KEY_BYTES
@@ -22,7 +24,7 @@ from services.kernel.sealing.tagging import TagKey
 from tests.attacks import linking
 from tests.attacks.played import HandClock
 from tests.attacks.results import Result, keep
-from tests.attacks.seen import Contribution, Raw, Stream, Truth, read
+from tests.attacks.seen import Contribution, Raw, Stream, Truth, opened_of, read
 from tests.attacks.visits import Shape, Visit, day_of, needs_data
 from tests.fixtures import evidence
 from tests.fixtures.evidence import await_
@@ -33,7 +35,7 @@ pytestmark = needs_data
 ORIGIN = "https://corner.example"
 PAGES = 500
 ROWS = """
-    SELECT cell.named, contribution.tag, cell.kind, cell."window", cell.lane
+    SELECT cell.named AS id, cell.sealed, contribution.tag, contribution.share, cell.kind, cell."window", cell.lane
     FROM clickstream.contribution JOIN clickstream.cell ON cell.id = contribution.cell
     WHERE cell.storefront = $1 ORDER BY contribution.ctid
 """
@@ -65,6 +67,7 @@ def lived(whole_platform: Platform, tmp_path_factory: pytest.TempPathFactory) ->
     stack.restart("gateway-1")
     raw = list(_records(stack, name))
     cells, sealed = read(raw)
+    assert {cell.kind for cell in cells} == set(Kind)
     truth = _truth(cells, visits, site, key["material"])
     await_("everything is counted", lambda: len(_rows(stack, name)) == len(cells))
     topic = Stream("topic", raw, cells, truth, sealed)
@@ -84,6 +87,7 @@ def test_nothing_is_linked_in_what_is_really_there(lived: Lived, place: str) -> 
     keep(f"on a running platform, its {place}", **results)
     assert results["tags"].claims > 300
     assert results["neighbours"].claims > 100
+    assert results["transitions"].claims > 100
     assert not [name for name, result in results.items() if result.surely_wins]
 
 
@@ -99,7 +103,7 @@ def test_there_is_an_order_to_be_hidden(lived: Lived) -> None:
 
 def test_the_table_says_no_text_that_a_crowd_did_not_open(lived: Lived) -> None:
     """Neither do the records: whatever has fewer visitors is sealed in both."""
-    opened = {cell.id for cell in lived.topic.cells if cell.text is not None}
+    opened = {cell.id for cell in (*lived.topic.cells, *lived.table.cells) if cell.text is not None}
     few = {name for name, (_, shares) in lived.topic.sealed.items() if len(shares) < 10}
     assert few
     assert not opened & few
@@ -140,18 +144,21 @@ def _open(stack: Stack, site: Site, folder: Path) -> None:
     lethe(stack.state, "sites", "set", site.storefront, "--file", str(folder / "site.json"))
 
 
-def _collect(browser: httpx.Client, stack: Stack, shop: str, visit: Visit) -> int:
-    page = visit.page
-    said = {
+def said_of(page: Page) -> dict[str, Any]:
+    """Return what the snippet says of a page: a search is an event, like what was done there."""
+    searched = [{"name": "search", "params": {"search_term": page.term}}] if page.term else []
+    return {
         "page_location": page.location,
         "page_referrer": page.referrer,
         "engagement_time_msec": int((page.visible_seconds or 0) * 1000),
-        "search_term": page.term,
-        "events": [{"name": each.name, "params": {}} for each in page.interactions],
+        "events": [*searched, *({"name": each.name, "params": {}} for each in page.interactions)],
     }
+
+
+def _collect(browser: httpx.Client, stack: Stack, shop: str, visit: Visit) -> int:
     answer = browser.post(
         f"{stack.gateway_url}/v1/collect?shop={shop}",
-        content=json.dumps(said),
+        content=json.dumps(said_of(visit.page)),
         headers={"content-type": "text/plain;charset=UTF-8", "origin": ORIGIN, "user-agent": _agent(visit)},
     )
     return answer.status_code
@@ -178,8 +185,9 @@ def _records(stack: Stack, shop: str) -> Iterator[Raw]:
 
 
 def _rows(stack: Stack, shop: str) -> list[Contribution]:
-    """Return the contributions in the order in which they lie in the table's file."""
+    """Return the contributions as they lie in the table's file, opened where a crowd shares them."""
     found = evidence.rows(evidence.dsn_of(stack, "clickstream"), ROWS, shop)
+    _, texts = opened_of(dict(row) | {name: row[name].decode() for name in ("tag", "share")} for row in found)
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return [
         Contribution(
@@ -190,9 +198,9 @@ def _rows(stack: Stack, shop: str) -> list[Contribution]:
             hour,
             row["kind"],
             row["window"],
-            row["named"],
+            row["id"],
             row["tag"].decode(),
-            None,
+            texts[row["id"]],
         )
         for at, row in enumerate(found)
     ]
