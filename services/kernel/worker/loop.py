@@ -81,7 +81,7 @@ class Loop:
             await self._until_available(self._after)
         await self._until_available(self._know_streams)
         await self._until_available(self._join)
-        fetching = asyncio.create_task(self._fetch_for_ever())
+        fetching = asyncio.create_task(self._watched(self._fetch_for_ever))
         others = [
             asyncio.create_task(self._watched(each))
             for each in (self._tick, self._tell_progress, self._watch.run)
@@ -148,7 +148,7 @@ class Loop:
     # -- the long-lived tasks --
 
     async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run one of the side tasks; a bug in it must end the worker, not stop its timers in silence."""
+        """Run one of these tasks; a bug in it must end the worker, not its reading or its timers in silence."""
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - ends the worker, whatever it is
@@ -166,9 +166,6 @@ class Loop:
                 await self._rejoin_if_hopeless(error)
                 await self._clock.sleep(next(waits))
                 continue
-            except Exception as error:  # noqa: BLE001 - ends the worker, whatever it is
-                self._fail(error)
-                return
             for partition, records in fetched.items():
                 name = self._worker.lane(partition)
                 if records and name in self._lanes:

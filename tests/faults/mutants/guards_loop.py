@@ -437,7 +437,18 @@ FAILURES = (
         WORKER + "loop.py",
         "            await work()\n        except Exception as error:",
         "            await work()\n        except LookupError as error:",
-        ("tests/unit/kernel/test_watch.py::test_a_bug_in_a_side_task_ends_the_worker",),
+        (
+            "tests/unit/kernel/test_watch.py::test_a_bug_in_a_side_task_ends_the_worker",
+            "tests/unit/kernel/test_watch.py::test_a_bug_on_the_fetching_side_ends_the_worker",
+        ),
+    ),
+    Mutant(
+        "fetching-fails-aloud",
+        "A bug where records are fetched ends the reading in silence: the worker stays ready, reads nothing, exits 0.",
+        WORKER + "loop.py",
+        "asyncio.create_task(self._watched(self._fetch_for_ever))",
+        "asyncio.create_task(self._fetch_for_ever())",
+        ("tests/unit/kernel/test_watch.py::test_a_bug_on_the_fetching_side_ends_the_worker",),
     ),
     Mutant(
         "repeats-change-nothing",

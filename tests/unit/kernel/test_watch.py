@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -10,8 +11,10 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import BrokerUnavailable, StoreUnavailable
 from services.kernel.ids import random_id
 from services.kernel.telemetry import metrics
+from services.kernel.worker.lane import Lane
 from services.kernel.worker.loop import Loop
 from services.kernel.worker.watch import Watch
+from services.kernel.worker.worker import Worker
 from tests.unit.kernel.sample import World, said, worker
 
 ANNA, ORDER = random_id(), random_id()
@@ -133,6 +136,38 @@ async def test_a_bug_in_a_side_task_ends_the_worker(monkeypatch: pytest.MonkeyPa
     loop = Loop(worker(), world.broker, world.storage, clock=Hurried())
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(loop.run(), 30)
+
+
+@pytest.mark.parametrize("broken", ["fetch", "offer", "lane", "rejoin"])
+async def test_a_bug_on_the_fetching_side_ends_the_worker(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that reads nothing any more must not go on calling itself ready."""
+    world = World()
+    loop = Loop(worker(), world.broker, world.storage, clock=Hurried())
+    running = asyncio.create_task(loop.run())
+    await seen(lambda: loop.ready)
+
+    def bug(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    async def away(timeout_seconds: float) -> NoReturn:
+        raise BrokerUnavailable("away")
+
+    match broken:
+        case "fetch":
+            monkeypatch.setattr(loop._consumer, "fetch", bug)
+        case "offer":
+            monkeypatch.setattr(Lane, "offer", bug)
+        case "lane":
+            monkeypatch.setattr(Worker, "lane", bug)
+        case "rejoin":
+            monkeypatch.setattr(loop, "_rejoin_if_hopeless", bug)
+            monkeypatch.setattr(loop._consumer, "fetch", away)
+    world.broker.append(said(ANNA, ORDER, "one"))
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(running, 10)
+    assert not loop.ready
 
 
 async def test_a_batch_that_always_fails_is_tried_ever_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
