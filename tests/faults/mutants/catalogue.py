@@ -12,6 +12,7 @@ from tests.faults.mutants import (
     guards_insights,
     guards_keys,
     guards_loop,
+    guards_recommendations,
     guards_workers,
 )
 from tests.faults.mutants.mutant import Mutant
@@ -43,6 +44,8 @@ ROOMS: Mapping[str, tuple[Mutant, ...]] = {
     "Counting visitors": guards_clicks.COUNTED,
     "Closing windows": guards_clicks.CLOSED,
     "What is told of crowds": guards_clicks.TOLD,
+    "What is kept of windows": guards_clicks.KEPT,
+    "Lists of recommendations": guards_recommendations.LISTS,
     "The platform's rights": guards_workers.PLATFORM,
 }
 MUTANTS = tuple(mutant for mutants in ROOMS.values() for mutant in mutants)

@@ -3,7 +3,9 @@
 from tests.faults.mutants.mutant import Mutant
 
 DOMAIN = "tests/unit/test_clickstream_domain.py::"
+ENDING = "tests/unit/test_clickstream_ending.py::"
 STORY = "tests/integration/test_clickstream_store.py::"
+CHOICES = "tests/attacks/test_choices.py::"
 WORKER = "services/clickstream/"
 
 COUNTED = (
@@ -63,6 +65,39 @@ CLOSED = (
         ),
     ),
     Mutant(
+        "closing-waits-for-the-cut",
+        "Every window that is cut off closes at once, whatever its lane has still to read.",
+        WORKER + "closing.py",
+        "        ready = [each for each in work if reached(each.until, position)]",
+        "        ready = list(work)",
+        (
+            STORY
+            + "test_a_lane_closes_only_once_it_has_read_what_was_there_when_its_windows_were_over[memory]",
+        ),
+    ),
+    Mutant(
+        "ends-read-after-the-end",
+        "What a gateway sent in time, while it was decided that the window is over, is dropped as late.",
+        WORKER + "ending.py",
+        "        over = await self._over()\n",
+        "        ends = await self._broker.ends(LANES_OF_CLICKS)\n        over = await self._over()\n",
+        (ENDING + "test_what_was_sent_while_it_was_decided_that_a_window_is_over_is_in_it",),
+        also=(
+            (
+                "        ends = await self._broker.ends(LANES_OF_CLICKS)\n        for partition",
+                "        for partition",
+            ),
+        ),
+    ),
+    Mutant(
+        "cut-behind-what-is-counted",
+        "A number holds what lies behind its window's cut: nobody can compute it from the log again.",
+        WORKER + "ending.py",
+        "                until = max(end, (await tx.positions()).get(partition, 0))",
+        "                until = end",
+        (ENDING + "test_what_is_counted_already_is_not_cut_off",),
+    ),
+    Mutant(
         "closed-window",
         "What comes for a closed window is counted, and nobody will ever close it again.",
         WORKER + "domain.py",
@@ -110,7 +145,81 @@ CLOSED = (
     ),
 )
 
+KEPT = (
+    Mutant(
+        "swept-before-closed",
+        "Tags and sealed texts of a window with many stay after it is closed, and nobody ever deletes them.",
+        WORKER + "closing.py",
+        "        done = gone < self._tags_left and len(cells) < PIECE_CELLS",
+        "        done = True",
+        (STORY + "test_numbers_leave_in_pieces_and_each_once[memory]",),
+    ),
+    Mutant(
+        "published-numbers-end",
+        "What was published stays in the worker's tables for ever.",
+        WORKER + "ending.py",
+        "                await self._store.expire(tx, tx.at - KEPT, MOST_EXPIRED)\n",
+        "                await self._store.expire(tx, tx.at - 100 * KEPT, MOST_EXPIRED)\n",
+        (ENDING + "test_published_numbers_are_kept_as_long_as_their_topic_keeps_them",),
+    ),
+    Mutant(
+        "old-numbers",
+        "Published numbers of old windows stay, though what was dropped of their days goes.",
+        WORKER + "queries.sql",
+        'WHERE "window" < $1 AND "window" <> $2 LIMIT $3',
+        'WHERE "window" < $1 AND "window" <> $2 LIMIT 0 * $3',
+        (STORY + "test_what_was_published_is_deleted_by_its_window[postgres]",),
+    ),
+    Mutant(
+        "day-not-over",
+        "A day's numbers go up to a day too early, as soon as its first hour is old.",
+        WORKER + "queries.sql",
+        'WHERE "window" < $1 AND "window" <> $2 LIMIT $3',
+        'WHERE "window" < $1 AND "window" <> $2 || $1 LIMIT $3',
+        (STORY + "test_what_was_published_is_deleted_by_its_window[postgres]",),
+    ),
+    Mutant(
+        "old-masses",
+        "What was dropped of a day stays for ever.",
+        WORKER + "queries.sql",
+        "DELETE FROM mass WHERE day < $1",
+        "DELETE FROM mass WHERE day < left($1, 0)",
+        (STORY + "test_what_was_published_is_deleted_by_its_window[postgres]",),
+    ),
+)
+
 TOLD = (
+    Mutant(
+        "one-level",
+        "A product and its category are both told: the category less the product is what few looked at.",
+        "services/gateway/clicks/cells.py",
+        "        yield Kind.PRODUCT, product\n",
+        "        yield Kind.PRODUCT, product\n        yield Kind.PRODUCT, site.categories.get(page.item, product)\n",
+        (CHOICES + "test_a_product_is_counted_by_itself_or_with_its_category",),
+    ),
+    Mutant(
+        "one-length",
+        "An hour and its day are both told: the day less its hours is who came in the quiet ones.",
+        "services/gateway/clicks/anonymiser.py",
+        "waiting.windows[kind], text)",
+        "window, text)",
+        (CHOICES + "test_a_kind_is_counted_by_the_day_or_by_the_hour",),
+        also=(
+            (
+                "            for kind, text in cells_of(page, site)\n",
+                "            for kind, text in cells_of(page, site)\n"
+                "            for window in {waiting.windows[kind], window_of(room.hour, hourly=False)}\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "opened-text-fits",
+        "What a crowd sealed is published though no gateway of ours wrote it: a text of any length and form.",
+        WORKER + "closing.py",
+        "        return text if fits(cell.kind, text) else None",
+        "        return text",
+        (STORY + "test_a_crowd_that_does_not_tell_its_text_is_dropped[memory]",),
+    ),
     Mutant(
         "crowd-threshold",
         "What fewer than a crowd did is published.",
