@@ -48,14 +48,18 @@ class Composed(NamedTuple):
     app: Door
     behind: Behind
     anonymiser: Anonymiser
+    clicks: Behind
+    """Of the anonymiser alone: a lane of clicks that Kafka cannot take must hold no order."""
 
 
-def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -> Composed:
+def door(
+    settings: Settings, keyring: Keyring, producer: Producer, for_clicks: Producer, desk: Desk
+) -> Composed:
     """Return the HTTP application and its parts."""
     clock = SystemClock()
-    behind = Behind(keyring, producer)
+    behind, clicks = Behind(keyring, producer), Behind(keyring, for_clicks)
     mixing = Mixing(settings.crowd, settings.hourly, settings.flush_seconds)
-    anonymiser = Anonymiser(keyring, behind, clock, mixing, settings.policy_version)
+    anonymiser = Anonymiser(keyring, clicks, clock, mixing, settings.policy_version)
     intake = Intake(behind, clock, settings.policy_version)
     erasures = Erasures(desk, behind, clock, settings.policy_version)
     doorkeeper = Doorkeeper(desk.tokens, clock)
@@ -66,7 +70,7 @@ def door(settings: Settings, keyring: Keyring, producer: Producer, desk: Desk) -
         CertificateKeys(settings.certificate_keys),
         Collect(Sites(desk.sites, clock), anonymiser, settings.trusted_proxies),
     )
-    return Composed(app, behind, anonymiser)
+    return Composed(app, behind, anonymiser, clicks)
 
 
 class Gateway:
@@ -75,9 +79,9 @@ class Gateway:
     def __init__(self, settings: Settings, keyring: Keyring, broker: Broker, desk: Desk) -> None:
         self._keyring = keyring
         self._watch = KeyringWatch(keyring, SystemClock())
-        self._producer = broker.producer()
-        app, self._behind, self._anonymiser = door(settings, self._keyring, self._producer, desk)
-        self._server = HttpServer(app, settings.http_host, settings.http_port)
+        self._producers = (broker.producer(), broker.producer())
+        self._parts = door(settings, self._keyring, *self._producers, desk)
+        self._server = HttpServer(self._parts.app, settings.http_host, settings.http_port)
 
     @property
     def ready(self) -> bool:
@@ -86,8 +90,9 @@ class Gateway:
 
     async def start(self) -> None:
         """Connect, then serve."""
-        await self._producer.start()
-        await self._anonymiser.start()
+        for producer in self._producers:
+            await producer.start()
+        await self._parts.anonymiser.start()
         # What start-up made lives as long as the process: searching it for garbage under load finds nothing.
         gc.collect()
         gc.freeze()
@@ -99,9 +104,11 @@ class Gateway:
         await self._server.stop()
         await self._watch.stop()
         # What is a crowd leaves now; nobody can send any more.
-        await self._anonymiser.stop()
-        await self._behind.close()
-        await self._producer.stop()
+        await self._parts.anonymiser.stop()
+        for behind in (self._parts.clicks, self._parts.behind):
+            await behind.close()
+        for producer in self._producers:
+            await producer.stop()
         await self._keyring.close()
 
 

@@ -40,10 +40,12 @@ class Kafka:
 
     def __init__(self) -> None:
         self.away = False
+        self.sick: int | None = None
+        """A partition that has no leader."""
         self.messages: list[Message] = []
 
     async def send(self, messages: Sequence[Message]) -> None:
-        if self.away:
+        if self.away or self.sick in [message.partition for message in messages]:
             raise Refusal(Code.BROKER_UNAVAILABLE)
         self.messages += messages
 

@@ -90,14 +90,16 @@ class Room:
         self.desk = MemoryDesk(self.storage)
         self.desk.admit(SHOP, TOKEN)
         self.desk.admit(OTHER_SHOP, OTHER_TOKEN)
-        self.producer = self.broker.producer()
+        self.producer, self.for_clicks = self.broker.producer(), self.broker.producer()
         self.keyring = self.vault.principal("gateway")
         self.worker = build(self.settings, MemoryRequestStore())
         self.rebuild()
 
     def rebuild(self) -> None:
         """Compose the application again, after one of its parts was replaced."""
-        self.app, self.behind, self.anonymiser = door(self.settings, self.keyring, self.producer, self.desk)
+        self.app, self.behind, self.anonymiser, self.clicks = door(
+            self.settings, self.keyring, self.producer, self.for_clicks, self.desk
+        )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
 
     async def post(

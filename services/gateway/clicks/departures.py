@@ -62,7 +62,8 @@ class Departures:
     async def send(self) -> int:
         """Send everything that waits, the oldest first; return how many contributions Kafka has now.
 
-        Stops at the first lane that Kafka does not confirm: it is sent again, with the others, the next time.
+        Stops at the first lane that Kafka does not confirm. What waits for that lane goes behind all others, so that
+        a sick lane holds none of them the next time.
         """
         arrived = 0
         while self._lanes:
@@ -71,11 +72,16 @@ class Departures:
                 with step(Step.CLICKS):
                     await self._behind.send(list(records(room, lane, mine, self._policy)))
             except Refusal:
+                self._last(lane)
                 break
             self._lanes.popleft()
             self.waiting -= len(mine)
             arrived += len(mine)
         return arrived
+
+    def _last(self, lane: int) -> None:
+        """Put a lane behind all others; among what it gets the order stays."""
+        self._lanes = deque(sorted(self._lanes, key=lambda each: each[1] == lane))
 
     def give_up(self) -> int:
         """Drop what waits, at the end of the process; return how many contributions that were."""
