@@ -30,11 +30,6 @@ class Ending(Background):
     def __init__(self, broker: Broker, storage: Storage, store: ClickStore, rules: Rules) -> None:
         self._broker, self._storage, self._store, self._rules = broker, storage, store, rules
 
-    @property
-    def ready(self) -> bool:
-        """Whether somebody looks: a worker whose windows never close fills its tables and tells nothing."""
-        return self._task is not None and not self._task.done()
-
     async def _work(self) -> None:
         waits = backoff(LOOK_SECONDS, 30.0)
         while True:

@@ -38,11 +38,6 @@ class Chores(Background):
         self._known = known
         self._expire_at = 0.0
 
-    @property
-    def ready(self) -> bool:
-        """Whether every category has a KEK to mint with."""
-        return self._task is not None
-
     async def start(self) -> None:
         """Make first KEK versions, check the existing ones, begin."""
         try:

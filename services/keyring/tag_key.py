@@ -68,11 +68,6 @@ class TagKeyEnd(Background):
     def __init__(self, storage: PostgresStorage) -> None:
         self._storage = storage
 
-    @property
-    def ready(self) -> bool:
-        """Whether a key that died while nobody looked is gone."""
-        return self._task is not None
-
     async def start(self) -> None:
         """Destroy what is dead, then go on looking; raises where that cannot be done, and nobody is served then."""
         try:

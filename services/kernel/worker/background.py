@@ -2,27 +2,30 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from contextvars import ContextVar
 
 from services.kernel.telemetry import log
 
 AGAIN_SECONDS = 2.0
+STOPPING: ContextVar[asyncio.Event | None] = ContextVar("stopping", default=None)
+"""How a process is asked to stop; a process sets it before it starts its parts, and theirs, however deep, find it."""
 _log = log.get("background")
 
 
 class Background(ABC):
-    """A part of a process that works in a task of its own; what it does is `_work`."""
+    """A part of a process that works in a task of its own; what it does is `_work`. A bug in it ends the process."""
 
     _task: "asyncio.Task[None] | None" = None
 
     @property
     def ready(self) -> bool:
-        """Whoever only looks and counts never keeps a process from being ready."""
-        return True
+        """Whether it is at work."""
+        return self._task is not None and not self._task.done()
 
     async def start(self) -> None:
         """Begin."""
         self._task = asyncio.create_task(self._work())
-        self._task.add_done_callback(_tell_of_a_bug)
+        self._task.add_done_callback(_heed_a_bug)
 
     async def stop(self) -> None:
         """End; raises the bug that had ended it before.
@@ -42,7 +45,9 @@ class Background(ABC):
         """Go on until cancelled, or until there is nothing left to do."""
 
 
-def _tell_of_a_bug(task: "asyncio.Task[None]") -> None:
-    """Say at once what would otherwise come to light when the process stops."""
+def _heed_a_bug(task: "asyncio.Task[None]") -> None:
+    """Say at once what comes out when the process stops, and stop it: started anew it may get further."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("background work ended", error=type(error).__name__, exc_info=error)
+        if (stopping := STOPPING.get()) is not None:
+            stopping.set()

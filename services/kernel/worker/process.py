@@ -21,6 +21,7 @@ from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
 from services.kernel.telemetry import log
 from services.kernel.telemetry.health import Health
+from services.kernel.worker.background import STOPPING
 from services.kernel.worker.level import Level
 from services.kernel.worker.loop import Loop
 from services.kernel.worker.worker import Worker
@@ -68,8 +69,9 @@ def main(
 
 
 async def serve(settings: WorkerSettings, storage: Storage, compose: Compose) -> None:
-    """Start the parts, run the loops, stop in order. Returns after SIGTERM or SIGINT."""
+    """Start the parts, run the loops, stop in order. Returns after SIGTERM or SIGINT; raises the bug that ended it."""
     stopping = asyncio.Event()
+    STOPPING.set(stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     loops: list[Loop] = []

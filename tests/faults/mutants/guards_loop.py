@@ -451,6 +451,33 @@ FAILURES = (
         ("tests/unit/kernel/test_watch.py::test_a_bug_on_the_fetching_side_ends_the_worker",),
     ),
     Mutant(
+        "parts-fail-aloud",
+        "A keyring whose chores, or whose watch over the tag key, ended by a bug keeps what has expired, and is up.",
+        WORKER + "background.py",
+        "            stopping.set()",
+        "            pass",
+        (
+            "tests/unit/kernel/test_background.py::test_a_bug_asks_the_process_to_stop",
+            "tests/unit/kernel/test_process.py::test_a_part_that_ends_by_a_bug_ends_its_process",
+        ),
+    ),
+    Mutant(
+        "parts-know-their-process",
+        "The same, because nobody told the parts how to stop their process.",
+        WORKER + "process.py",
+        "    STOPPING.set(stopping)\n",
+        "",
+        ("tests/unit/kernel/test_process.py::test_a_part_that_ends_by_a_bug_ends_its_process",),
+    ),
+    Mutant(
+        "ended-parts-not-ready",
+        "A keyring whose chores have ended calls itself ready until it has stopped, and is given callers.",
+        WORKER + "background.py",
+        "return self._task is not None and not self._task.done()",
+        "return self._task is not None",
+        ("tests/unit/kernel/test_background.py::test_a_bug_is_told_when_it_happens",),
+    ),
+    Mutant(
         "repeats-change-nothing",
         "A storefront that repeats itself makes a second shipment.",
         "services/orders/domain.py",

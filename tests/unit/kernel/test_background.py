@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -43,11 +44,13 @@ class Deaf(Background):
 async def test_it_goes_on_until_it_is_stopped() -> None:
     part = Counting()
     await part.stop()
+    assert not part.ready
     await part.start()
     await asyncio.sleep(0.01)
+    assert part.ready
     await part.stop()
     reached = part.count
-    assert reached and part.ready
+    assert reached and not part.ready
     await asyncio.sleep(0.01)
     assert part.count == reached
 
@@ -59,8 +62,34 @@ async def test_a_bug_is_told_when_it_happens(capsys: pytest.CaptureFixture[str])
     await asyncio.sleep(0.01)
     (said,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (said["event"], said["error"]) == ("background work ended", "ZeroDivisionError")
+    assert not part.ready
     with pytest.raises(ZeroDivisionError):
         await part.stop()
+
+
+@pytest.mark.parametrize("wrong_at", [-1, 0])
+async def test_a_bug_asks_the_process_to_stop(wrong_at: int) -> None:
+    """Also one in a part of a part; nobody else would start it again. To be stopped is no bug."""
+
+    class Whole(Counting):
+        async def start(self) -> None:
+            self.inner = Counting(wrong_at)
+            await self.inner.start()
+            await super().start()
+
+        async def stop(self) -> None:
+            await super().stop()
+            await self.inner.stop()
+
+    stopping = asyncio.Event()
+    token = background.STOPPING.set(stopping)
+    part = Whole()
+    await part.start()
+    await asyncio.sleep(0.01)
+    with pytest.raises(ZeroDivisionError) if wrong_at == 0 else nullcontext():
+        await part.stop()
+    assert stopping.is_set() is (wrong_at == 0)
+    background.STOPPING.reset(token)
 
 
 async def test_a_cancellation_that_is_lost_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
