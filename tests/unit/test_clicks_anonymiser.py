@@ -12,10 +12,11 @@ from schemas.clicks import Cell, Kind
 from schemas.envelope import read_envelope
 from schemas.topics import CLICKS
 from services.gateway.clicks import anonymiser as module
-from services.gateway.clicks import contribution, departures
+from services.gateway.clicks import contribution, crowd, departures
 from services.gateway.clicks.anonymiser import Mixing
 from services.gateway.clicks.departures import lane_of
 from services.gateway.clicks.page import Page
+from services.gateway.clicks.site import Site
 from services.gateway.refusals import Refusal
 from services.kernel.clock import SystemClock
 from services.kernel.errors import ConfigurationError
@@ -47,16 +48,16 @@ class Lost:
         return dropped(self._reason) - self._before
 
 
-def texts(cells: list[Cell], crowd: int = 5) -> Counter[tuple[Kind, str]]:
+def texts(cells: list[Cell], least: int = 5) -> Counter[tuple[Kind, str]]:
     """Open what crowds share; return how many different tags each text has."""
     by_cell: dict[tuple[Kind, str, str], dict[str, str]] = defaultdict(dict)
     for cell in cells:
         by_cell[cell.kind, cell.id, cell.sealed][cell.tag] = cell.share
     return Counter(
         {
-            (kind, opened(name, sealed, shares, crowd)): len(shares)
+            (kind, opened(name, sealed, shares, least)): len(shares)
             for (kind, name, sealed), shares in by_cell.items()
-            if len(shares) >= crowd
+            if len(shares) >= least
         }
     )
 
@@ -201,10 +202,12 @@ async def test_what_kafka_does_not_confirm_is_sent_again_as_it_is(room: Room) ->
         room.visit(visitor)
     await room.leave()
     room.kafka.away = False
-    hours = [dict(message.headers)["ce_time"] for message in room.kafka.messages]
     await room.leave(0)
-    hours = [dict(message.headers)["ce_time"] for message in room.kafka.messages]
-    assert hours == sorted(hours) and len(set(hours)) == 2
+    hours = defaultdict(list)
+    for message in room.kafka.messages:
+        hours[message.partition].append(dict(message.headers)["ce_time"])
+    assert len(set().union(*hours.values())) == 2
+    assert all(each == sorted(each) for each in hours.values())
     assert sum(texts(room.cells()).values()) == 5 * 22
 
 
@@ -269,7 +272,7 @@ async def test_a_kafka_that_stays_away_costs_a_bounded_number(
 
 
 async def test_a_room_that_is_full_drops_and_counts(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 7)
+    monkeypatch.setattr(module, "MOST_WAITING", 14)
     lost = Lost("full")
     for visitor in range(10):
         room.visit(visitor)
@@ -284,13 +287,154 @@ async def test_a_room_that_is_full_drops_and_counts(room: Room, monkeypatch: pyt
 async def test_a_crowd_that_grows_large_leaves_before_the_hour(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_IN_A_ROOM", 6)
+    """A busy shop fills any memory in an hour; if so many came for so long that nobody chose them."""
+    monkeypatch.setattr(module, "MOST_WAITING", 20)
+    monkeypatch.setattr(module, "EARLY_NETWORKS", 6)
     for visitor in range(5):
         room.visit(visitor)
-    assert await room.leave(1) == []
+    assert await room.leave(600) == []
     room.visit(5)
     assert len(await room.leave(1)) == 1
     assert len(room.cells()) == 6
+    for visitor in range(6, 14):
+        room.visit(visitor)
+    assert await room.leave(599) == room.events() and len(room.cells()) == 6
+    await room.leave(1)
+    assert len(room.cells()) == 14
+
+
+async def test_a_crowd_that_is_not_large_waits_for_the_hour(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EARLY_NETWORKS", 6)
+    for visitor in range(100):
+        room.visit(visitor)
+    assert await room.leave(3_599) == []
+
+
+async def test_who_left_early_has_no_second_share_of_the_hour(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a visitor nor a network."""
+    monkeypatch.setattr(module, "MOST_WAITING", 24)
+    monkeypatch.setattr(module, "EARLY_NETWORKS", 6)
+    monkeypatch.setattr(crowd, "MOST_PER_VISITOR", 2)
+    monkeypatch.setattr(crowd, "MOST_PER_NETWORK", 3)
+    for visitor in range(6):
+        room.visit(visitor)
+    assert len(await room.leave(600)) == 1
+    greedy, crowded = Lost("visitor-full"), Lost("network-full")
+    room.visit(0, Page("/p/X-1"))
+    assert greedy.count == 1
+    room.anonymiser.take(room.site, "10.0.0.0", "Another/1", [Page("/"), Page("/p/X-1")])
+    assert crowded.count == 2
+    for visitor in range(1, 6):
+        room.visit(visitor, Page("/", "/p/X-1"))
+    await room.leave()
+    assert len(room.cells()) == 13
+    # With the next hour begins another share.
+    room.visit(0, Page("/p/X-2"))
+    assert greedy.count == 1
+
+
+async def flood(room: Room, wave: int, address: str = "203.0.113.7", shop: Site | None = None) -> None:
+    """Search for 495 words with each of ten user agents."""
+    for agent in range(10):
+        pages = [Page("", term=f"forged word {number}") for number in range(495)]
+        room.anonymiser.take(shop or room.site, address, f"Forged/{wave}.{agent}", pages)
+
+
+async def test_nobody_makes_a_shop_leave_whenever_he_wants(room: Room) -> None:
+    """Between two floods a visit would lie on the topic beside forgeries only (docs/adr/0061)."""
+    for visitor in range(30):
+        room.visit(visitor)
+    lost = Lost("network-full")
+    await flood(room, 1)
+    assert await room.leave(1_200) == []
+    room.visit(99)
+    await flood(room, 2)
+    assert await room.leave(1_200) == []
+    assert lost.count == 2 * 10 * 495 - 2_000
+    await room.leave(1_200)
+    assert texts(room.cells())[Kind.TRANSITION, "(entry)\t/"] == 31
+
+
+async def test_browsers_behind_one_address_are_no_crowd(room: Room) -> None:
+    """Or one with a list of user agents would let the hour of a lone visitor leave, and know whose it is."""
+    lost = Lost("no-crowd")
+    room.visit(1)
+    for agent in range(20):
+        room.anonymiser.take(room.site, "203.0.113.7", f"Forged/{agent}", [Page("/")])
+    assert await room.leave() == [] and lost.count == 21
+
+
+async def test_a_flood_of_three_shops_leaves_room_for_all_others(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From however many addresses: a shop takes half of what the others leave."""
+    monkeypatch.setattr(module, "MOST_WAITING", 2_000)
+    lost = Lost("full")
+    for name in ("shop-a", "shop-b", "shop-c"):
+        flooded = room.site.model_copy(update={"storefront": name})
+        for visitor in range(200):
+            room.visit(
+                visitor, *[Page("", term=f"forged word {number}") for number in range(10)], site=flooded
+            )
+    assert lost.count == 3 * 200 * 10 - 1_000 - 500 - 250
+    for visitor in range(100):
+        room.visit(visitor)
+    await room.leave()
+    assert sum(len(event.cells) for event in room.events() if event.storefront == "shop") == 100
+
+
+async def test_one_address_never_blinds_a_shop(room: Room) -> None:
+    full, crowded = Lost("full"), Lost("network-full")
+    for name in ("shop-a", "shop-b", "shop-c"):
+        await flood(room, 1, shop=room.site.model_copy(update={"storefront": name}))
+    for visitor in range(30):
+        room.visit(visitor)
+    await room.leave()
+    assert full.count == 0 and crowded.count == 3 * (10 * 495 - 2_000)
+    assert {event.storefront for event in room.events()} == {"shop"}
+
+
+async def test_how_many_wait_is_told_in_steps_and_by_the_minute(room: Room) -> None:
+    """In a quiet shop it would say of each page in which second it was seen."""
+
+    def told() -> float:
+        return metrics.CELLS_WAITING.labels(reason="crowd")._value.get()
+
+    await room.leave(0)
+    for visitor in range(299):
+        room.visit(visitor)
+    await room.leave(59)
+    assert told() == 0
+    await room.leave(1)
+    assert told() == 200
+    room.visit(300)
+    await room.leave(30)
+    assert told() == 200
+    await room.leave(30)
+    assert told() == 300
+
+
+async def test_a_lane_that_kafka_cannot_take_holds_no_other(room: Room) -> None:
+    for visitor in range(5):
+        room.visit(visitor, *[Page("", term=f"lamp {number}") for number in range(100)])
+    await room.leave()
+    everywhere = {message.partition for message in room.kafka.messages}
+    sick = room.kafka.sick = min(everywhere)
+    room.kafka.messages.clear()
+    for visitor in range(5):
+        room.visit(visitor, *[Page("", term=f"shoe {number}") for number in range(100)])
+    for _ in range(2):
+        await room.leave()
+    assert {message.partition for message in room.kafka.messages} == everywhere - {sick}
+    assert 0 < room.anonymiser._departures.waiting < 500
+    room.kafka.sick = None
+    await room.leave(0)
+    assert room.anonymiser._departures.waiting == 0
+    assert len(room.cells()) == 500
 
 
 async def test_who_comes_after_a_crowd_left_early_waits_for_a_crowd_as_long() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.clicks import Kind
-from services.gateway.clicks.tags import Visitor, network_of
+from services.gateway.clicks.tags import Visitor
 from services.kernel.errors import KeyringUnavailable
 from services.kernel.sealing.tagging import TagKey
 from tests.unit.clicks_room import NOON, HandClock
@@ -51,6 +51,28 @@ def test_what_belongs_to_the_cell_cannot_pass_for_the_visitor() -> None:
     assert tag(window="2026-11-23T1", cell="0x") != tag(window="2026-11-23T10", cell="x")
 
 
+def test_who_comes_from_one_network_is_known_to_whatever_he_calls_his_browser() -> None:
+    """In one shop and under one key, and by nothing that a tag could be made of."""
+    of = key()
+
+    def network(address: str, agent: str = AGENT, shop: str = "shop") -> bytes:
+        return Visitor(of, shop, address, agent).network
+
+    assert network("10.0.0.1") == network("10.0.0.1", "Other/1") == network("::ffff:10.0.0.1")
+    assert network("10.0.0.1") != network("10.0.0.2")
+    assert network("10.0.0.1") != network("10.0.0.1", shop="stall")
+    assert network("10.0.0.1") != Visitor(key(b"x" * 32), "shop", "10.0.0.1", AGENT).network
+    assert network("10.0.0.1") != Visitor(of, "shop", "10.0.0.1", AGENT).mark
+    assert network("2001:db8:1:2::3") == network("2001:db8:1:ffff::", "Other/1") != network("2001:db8:2:2::3")
+    assert network("") == network("jane", "Other/1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_whoever_tries_things_out_on_one_machine_has_a_network_for_each_browser(address: str) -> None:
+    one, same, other = (Visitor(key(), "shop", address, agent).network for agent in ("A", "A", "B"))
+    assert one == same != other
+
+
 def test_the_mark_in_the_crowd_is_no_tag_and_makes_none() -> None:
     visitor = Visitor(key(), "shop", "10.0.0.1", AGENT)
     assert visitor.mark == Visitor(key(), "shop", "10.0.0.1", AGENT).mark
@@ -73,7 +95,7 @@ def test_the_mark_in_the_crowd_is_no_tag_and_makes_none() -> None:
 )
 def test_an_address_is_what_a_household_has(address: str, network: str) -> None:
     """Its devices change the last 64 bits at will; what is no address makes nobody a crowd."""
-    assert network_of(address) == network
+    assert tag(address=address) == tag(address=network)
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))

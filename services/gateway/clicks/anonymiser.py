@@ -8,6 +8,7 @@ confirmed yet.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from schemas.clicks import CROWD, LEAST_CROWD, Kind, window_of
 from schemas.envelope import to_the_hour
@@ -28,10 +29,14 @@ from services.kernel.sealing.interface import Keyring
 from services.kernel.telemetry import log, metrics
 from services.kernel.worker.background import Background
 
-MOST_WAITING = 100_000
-"""Contributions that may wait for a crowd at one gateway, all shops together: of the order of 50 MB."""
-MOST_IN_A_ROOM = 40_000
-"""So many of one shop leave before the hour ends, if they come from a crowd."""
+MOST_WAITING = 200_000
+"""Contributions that may wait for a crowd at one gateway, all shops together: of the order of 100 MB."""
+EARLY_NETWORKS = 1_000
+"""A room that fills up leaves before its hour ends if those who wait in it come from so many networks, ..."""
+EARLY_SECONDS = 600.0
+"""... and the first of them came so long ago. Else whoever floods it decides who leaves with whom."""
+TOLD_IN = 100
+"""How many wait is told in steps: each page would be dated otherwise."""
 TICK_SECONDS = 1.0
 HOUR_SECONDS = 3_600.0
 
@@ -43,7 +48,7 @@ class Mixing:
     """How visitors are hidden among each other; the same for every shop."""
 
     crowd: int = CROWD
-    """So many different visitors leave together, or none."""
+    """Visitors of so many different networks leave together, or none."""
     hourly: frozenset[Kind] = frozenset()
     """Kinds that are counted by the hour; all others by the day. Never both: a day less its hours tells too much."""
     flush_seconds: float = HOUR_SECONDS
@@ -89,6 +94,7 @@ class Anonymiser(Background):
         self._cells = SealedCells(mixing.crowd)
         self._rooms: dict[Room, _Waiting] = {}
         self._waiting = 0
+        self._told: datetime | None = None
 
     @property
     def ready(self) -> bool:
@@ -126,7 +132,12 @@ class Anonymiser(Background):
         for room, waiting in list(self._rooms.items()):
             if room.hour != hour:
                 self._end(room)
-            elif now - waiting.since >= self._mixing.flush_seconds or waiting.crowd.waiting >= MOST_IN_A_ROOM:
+            elif now - waiting.since >= self._mixing.flush_seconds:
+                self._leave(room)
+                if not waiting.crowd.waiting:
+                    # Whoever tries things out comes again at once: what is bounded by the hour begins anew.
+                    del self._rooms[room]
+            elif self._leaves_early(waiting.crowd, now - waiting.since):
                 self._leave(room)
         await self._send()
 
@@ -149,18 +160,28 @@ class Anonymiser(Background):
         new = [each for each in made if not self._gone.holds(key.number, each)]
         if new:
             self._rooms[room] = waiting
-            self._wait(waiting, visitor.mark, new)
+            self._wait(waiting, visitor, new)
 
-    def _wait(self, waiting: _Waiting, mark: bytes, made: Sequence[Contribution]) -> None:
-        if self._waiting + len(made) > MOST_WAITING:
-            _drop(Dropped.FULL, len(made))
-            return
+    def _wait(self, waiting: _Waiting, visitor: Visitor, made: Sequence[Contribution]) -> None:
         crowd = waiting.crowd
         before = crowd.waiting
+        if before + len(made) > self._most(crowd):
+            _drop(Dropped.FULL, len(made))
+            return
         if not before:
             waiting.since = self._clock.monotonic()
-        _drop(Dropped.VISITOR_FULL, crowd.add(mark, made))
+        left_out, why = crowd.add(visitor.mark, visitor.network, made)
+        _drop(why, left_out)
         self._waiting += crowd.waiting - before
+
+    def _most(self, crowd: Crowd) -> int:
+        """Return how many may wait in a room: half of what the others leave, so that none ever takes it all."""
+        return (MOST_WAITING - (self._waiting - crowd.waiting)) // 2
+
+    def _leaves_early(self, crowd: Crowd, seconds: float) -> bool:
+        """Whether a room fills up that so many came to, for so long, that nobody could have filled it by himself."""
+        crowded = crowd.networks >= EARLY_NETWORKS and seconds >= EARLY_SECONDS
+        return crowded and 2 * crowd.waiting >= self._most(crowd)
 
     def _leave(self, room: Room) -> None:
         """Let a crowd leave; whoever is none waits on."""
@@ -190,8 +211,11 @@ class Anonymiser(Background):
 
     async def _send(self) -> None:
         metrics.CELLS_SENT.inc(await self._departures.send())
-        metrics.CELLS_WAITING.labels(reason="crowd").set(self._waiting)
         metrics.CELLS_WAITING.labels(reason="kafka").set(self._departures.waiting)
+        minute = self._clock.now().replace(second=0, microsecond=0)
+        if minute != self._told:
+            self._told = minute
+            metrics.CELLS_WAITING.labels(reason="crowd").set(self._waiting // TOLD_IN * TOLD_IN)
 
     async def _work(self) -> None:
         while True:

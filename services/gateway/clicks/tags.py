@@ -2,6 +2,7 @@
 
     visitor = MAC(tag key, shop, address, user agent)      in memory, for one call
     tag     = first 72 bits of MAC(visitor, kind, window, cell)
+    network = MAC(tag key, shop, wider network)            in memory, while its contributions wait
 
 A tag of another cell, another window or another day's key has nothing in common with it. Two visitors of one cell
 share a tag by chance once in 2^72 pairs.
@@ -12,24 +13,34 @@ import hashlib
 import ipaddress
 
 from schemas.clicks import Kind
-from services.kernel.sealing.tagging import TagKey
+from services.kernel.sealing.tagging import TagKey, joined
 
+VISITOR_BITS, NETWORK_BITS = 64, 48
+"""Of an IPv6 address. A household's devices change the last 64 bits at will (RFC 8981): whole, they would be a crowd of
+one. The first 48 are the smallest part of the internet that somebody gets for nothing from a tunnel broker."""
 TAG_BYTES = 9
 """Twelve characters of base64url, without padding."""
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Visitor:
     """One visitor of one shop, for as long as one call is being handled. Its repr says nothing."""
 
-    __slots__ = ("_base", "mark")
+    __slots__ = ("_base", "mark", "network")
 
     def __init__(self, key: TagKey, storefront: str, address: str, agent: str) -> None:
         """Raises `KeyringUnavailable` when the key is dead."""
-        secret = key.mac(_joined(storefront, network_of(address), agent))
+        at = _read(address)
+        secret = key.mac(joined(storefront, _network(at, VISITOR_BITS), agent))
         self._base = hashlib.blake2b(digest_size=TAG_BYTES, key=secret, person=b"lethe-tag")
         self.mark = hashlib.blake2b(key=secret, digest_size=16, person=b"lethe-crowd").digest()
         """Tells waiting visitors apart; no tag can be made of it."""
+        # Nobody comes from another machine with an address that is good on this one only: who tries things out does.
+        local = at is not None and at.is_loopback
+        around = secret if local else key.mac(joined(storefront, _network(at, NETWORK_BITS)))
+        self.network = hashlib.blake2b(key=around, digest_size=16, person=b"lethe-network").digest()
+        """Tells the networks apart that visitors wait from: whoever has one can have any number of user agents."""
 
     def tag(self, kind: Kind, window: str, cell: str) -> str:
         """Return the visitor's tag for a cell in a window."""
@@ -47,27 +58,21 @@ class Visitor:
 
 def name_of(kind: Kind, window: str, cell: str) -> bytes:
     """Return the name of a cell in a window, as tags are made of it."""
-    return _joined(kind, window, cell)
+    return joined(kind, window, cell)
 
 
-def network_of(address: str) -> str:
-    """Return what of an address stands for one visitor: IPv4 whole, of IPv6 the first 64 bits, "" for anything else.
-
-    A household's devices change the last 64 bits at will (RFC 8981): whole, they would be a crowd of one.
-    """
+def _read(address: str) -> Address | None:
+    """Return the address, an IPv4 one that is written as an IPv6 one as what it is; None for anything else."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return ""
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64))
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
 
 
-def _joined(*parts: str) -> bytes:
-    """Return the parts as bytes that no other parts give."""
-    # A browser can send surrogates; they are as good as any other text to tell visitors apart.
-    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
-    return b"".join(len(part).to_bytes(4) + part for part in encoded)
+def _network(address: Address | None, bits: int) -> str:
+    """Return an IPv4 address whole, so many bits of an IPv6 one, "" for none."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Address(int(address) >> 128 - bits << 128 - bits))
+    return str(address or "")

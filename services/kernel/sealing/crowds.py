@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from services.kernel.errors import RejectedRecord
 from services.kernel.sealing.jwe import padded_length
-from services.kernel.sealing.tagging import TagKey
+from services.kernel.sealing.tagging import TagKey, joined
 
 PRIME = (1 << 127) - 1
 NUMBER_BYTES = 16
@@ -39,7 +39,7 @@ class CrowdSealed:
 
     def __init__(self, key: TagKey, crowd: int, parts: Sequence[str], text: str) -> None:
         """`parts` name the cell among all others (shop, kind, window, text); a dead key raises `KeyringUnavailable`."""
-        root = key.mac(_joined("crowd", str(crowd), *parts))
+        root = key.mac(joined("crowd", str(crowd), *parts))
         stream = hashlib.shake_256(root).digest(NUMBER_BYTES * (crowd + 1))
         numbers = [stream[at : at + NUMBER_BYTES] for at in range(0, len(stream), NUMBER_BYTES)]
         self.id = _encoded(numbers[0])
@@ -112,9 +112,3 @@ def _encoded(data: bytes) -> str:
 def _decoded(text: str) -> bytes:
     padded = text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4)
     return binascii.a2b_base64(padded, strict_mode=True)
-
-
-def _joined(*parts: str) -> bytes:
-    """Return the parts as bytes that no other parts give."""
-    encoded = [part.encode() for part in parts]
-    return b"".join(len(part).to_bytes(4) + part for part in encoded)

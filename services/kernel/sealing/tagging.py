@@ -67,3 +67,10 @@ class TagKey:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a tag key is not copied or stored")
+
+
+def joined(*parts: str) -> bytes:
+    """Return the parts as bytes that no other parts give."""
+    # A browser can send surrogates; they are as good as any other text to tell visitors apart.
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return b"".join(len(part).to_bytes(4) + part for part in encoded)
