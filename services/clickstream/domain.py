@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from schemas.clicks import CELL_FORM, CROWD, PARTS, SEPARATOR, Cell, Kind, window_bounds
 from schemas.privacy import Clear, Event
-from schemas.topics import LANES, MONTH
-from services.kernel.broker.partition import partition_of
+from schemas.topics import MONTH
+from services.kernel.broker.partition import lane_of_cell
 
 SKEW = timedelta(minutes=5)
 """A gateway's clock may be ahead of the database's by so much."""
@@ -117,17 +117,12 @@ def flaw(rules: Rules, storefront: str, cell: Cell, lane: int, at: datetime) -> 
     when = bounds(cell.window)
     if when is None or when[0] > at + SKEW:
         return Reason.IMPLAUSIBLE
-    if home(storefront, cell.id) != lane:
+    if lane_of_cell(storefront, cell.id) != lane:
         # In two lanes one visitor would be counted twice.
         return Reason.IMPLAUSIBLE
     if when[1] < at - OLDEST:
         return Reason.LATE
     return None if cell.kind in rules.kinds else Reason.UNPUBLISHED
-
-
-def home(storefront: str, cell: str) -> int:
-    """Return the one lane of a cell, by its id: a hash of the text would tell something of the text."""
-    return partition_of(f"{storefront}{SEPARATOR}{cell}".encode(), LANES)
 
 
 def identity(storefront: str, kind: str, window: str, key: int, cell: str) -> bytes:

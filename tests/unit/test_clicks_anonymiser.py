@@ -14,10 +14,10 @@ from schemas.topics import CLICKS
 from services.gateway.clicks import anonymiser as module
 from services.gateway.clicks import contribution, crowd, departures
 from services.gateway.clicks.anonymiser import Mixing
-from services.gateway.clicks.departures import lane_of
 from services.gateway.clicks.page import Page
 from services.gateway.clicks.site import Site
 from services.gateway.refusals import Refusal
+from services.kernel.broker.partition import lane_of_cell
 from services.kernel.clock import SystemClock
 from services.kernel.errors import ConfigurationError
 from services.kernel.sealing.crowds import opened
@@ -127,7 +127,7 @@ async def test_every_cell_is_in_its_lane_whoever_contributes(room: Room) -> None
     for message, event in zip(room.kafka.messages, room.events(), strict=True):
         for cell in event.cells:
             lanes[cell.id].add(message.partition)
-            assert message.partition == lane_of("shop", cell.id)
+            assert message.partition == lane_of_cell("shop", cell.id)
     assert all(len(each) == 1 for each in lanes.values())
     assert len(set.union(*lanes.values())) == CLICKS.partitions
     # What both gateways saw of one visitor is one contribution.

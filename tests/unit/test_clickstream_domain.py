@@ -15,7 +15,6 @@ from services.clickstream.domain import (
     Standing,
     fits,
     flaw,
-    home,
     identity,
     largest,
     reached,
@@ -23,6 +22,7 @@ from services.clickstream.domain import (
     told_mass,
 )
 from services.clickstream.settings import Settings
+from services.kernel.broker.partition import lane_of_cell
 from services.kernel.errors import ConfigurationError
 from tests.fixtures.clicks import Door
 
@@ -32,7 +32,7 @@ DAY = "2026-11-23"
 
 def flaw_of(window: str, *, lane: int | None = None, rules: Rules | None = None) -> Reason | None:
     cell = Door().cell("shop-a", DAY, Kind.PRODUCT, "p1", "v1").model_copy(update={"window": window})
-    own = home("shop-a", cell.id)
+    own = lane_of_cell("shop-a", cell.id)
     return flaw(rules or Rules(), "shop-a", cell, own if lane is None else (own + lane) % LANES, AT)
 
 
@@ -57,7 +57,7 @@ def test_a_window_is_one_of_the_calendar_and_of_about_now(window: str, reason: R
 
 def test_a_gateway_whose_clock_is_a_little_ahead_is_believed() -> None:
     cell = Door().cell("shop-a", "2026-11-24", Kind.PRODUCT, "p1", "v1")
-    own = home("shop-a", cell.id)
+    own = lane_of_cell("shop-a", cell.id)
     almost = datetime(2026, 11, 23, 23, 56, tzinfo=UTC)
     assert flaw(Rules(), "shop-a", cell, own, almost) is None
     assert flaw(Rules(), "shop-a", cell, own, almost - timedelta(minutes=2)) is Reason.IMPLAUSIBLE

@@ -19,7 +19,7 @@ from services.gateway.behind import Behind
 from services.gateway.clicks.contribution import Contribution
 from services.gateway.refusals import Refusal
 from services.kernel.broker.interface import Message
-from services.kernel.broker.partition import partition_of
+from services.kernel.broker.partition import lane_of_cell
 from services.kernel.failpoints import Step, step
 
 RECORD_BYTES = 200 * 1024
@@ -51,7 +51,9 @@ class Departures:
         """Take what leaves together; False where too much waits already, and then it is dropped whole."""
         if self.waiting + len(contributions) > MOST_WAITING:
             return False
-        lane_by_id = {cell: lane_of(room.storefront, cell) for cell in {each.id for each in contributions}}
+        lane_by_id = {
+            cell: lane_of_cell(room.storefront, cell) for cell in {each.id for each in contributions}
+        }
         lanes: dict[int, list[Contribution]] = defaultdict(list)
         for each in contributions:
             lanes[lane_by_id[each.id]].append(each)
@@ -102,11 +104,6 @@ def records(room: Room, lane: int, contributions: Sequence[Contribution], policy
             lane,
             int(room.hour.timestamp()) * 1_000,
         )
-
-
-def lane_of(storefront: str, cell: str) -> int:
-    """Return the lane in which the cell of an id is counted: always the same, whoever contributes."""
-    return partition_of(f"{storefront}\t{cell}".encode(), CLICKS.partitions)
 
 
 def _parts(contributions: Sequence[Contribution]) -> Iterator[list[dict[str, str]]]:

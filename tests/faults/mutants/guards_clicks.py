@@ -21,8 +21,8 @@ COUNTED = (
         "cell-in-its-lane",
         "A cell in two lanes is counted in each: one visitor is two.",
         WORKER + "domain.py",
-        "    if home(storefront, cell.id) != lane:",
-        "    if home(storefront, cell.id) < 0:",
+        "    if lane_of_cell(storefront, cell.id) != lane:",
+        "    if lane_of_cell(storefront, cell.id) < 0:",
         (DOMAIN + "test_a_cell_belongs_to_one_lane_only",),
     ),
     Mutant(
