@@ -3,6 +3,7 @@
 import ast
 import functools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.faults.mutants.catalogue import MUTANTS, ROOMS
 from tests.faults.mutants.mutant import DoesNotApply, Mutant
 from tests.faults.mutants.page import PAGE, page
 from tests.faults.mutants.trial import BROKEN, KILLED, SURVIVED, Copy, judge, still_green, try_out
+from tests.faults.mutants.verdicts import NEVER, STALE, counted, keep, load, standings
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,6 +101,48 @@ def test_an_error_outside_of_a_test_kills_nothing() -> None:
     passed = [failed[0] | {"outcome": "passed", "error": ""}, failed[0] | {"phase": "teardown"}]
     assert judge(mutant, passed).verdict == SURVIVED
     assert judge(mutant, []).verdict == SURVIVED
+
+
+def test_an_error_that_no_entry_names_kills_nothing() -> None:
+    """A test that stumbles over a mutant has not said what it misses; some do, where the guard holds an error back."""
+    mutant = Mutant("door", "Anybody comes in.", "room.py", *WITHOUT, ("t.py::test_a",))
+    failed = {"test": "t.py::test_a", "phase": "call", "outcome": "failed", "error": "KeyError"}
+    assert judge(mutant, [failed]).verdict == BROKEN
+    assert judge(mutant, [failed | {"error": "Failed"}]).verdict == KILLED
+    assert judge(replace(mutant, fails_by=("KeyError",)), [failed]).verdict == KILLED
+
+
+def test_no_entry_takes_broken_code_for_a_missing_guard() -> None:
+    broken = {
+        "SyntaxError",
+        "IndentationError",
+        "ImportError",
+        "ModuleNotFoundError",
+        "NameError",
+        "UnboundLocalError",
+    }
+    assert [each.name for each in MUTANTS if broken & set(each.fails_by)] == []
+
+
+def test_verdicts_are_kept_by_name_and_go_stale(copy: Copy, tmp_path: Path) -> None:
+    """A later run of a few leaves the others known; what was tried on another text says nothing of this one."""
+    door = Mutant("door", "Anybody comes in.", "room.py", *WITHOUT, ("test_strict.py::test_nobody_else",))
+    lax = replace(door, name="lax", killers=("test_lax.py::test_the_guest",))
+    path, never = tmp_path / "kept" / "mutants.json", replace(door, name="never")
+    keep(path, try_out(lax, copy, None))
+    keep(path, replace(try_out(door, copy, None), verdict=BROKEN))
+    keep(path, try_out(door, copy, None))
+
+    def found() -> list[str]:
+        return list(standings([door, lax, never], load(path), copy.root).values())
+
+    assert found() == [KILLED, SURVIVED, NEVER]
+    (copy.root / "test_lax.py").write_text(LAX + "\n", encoding="utf-8")
+    assert found() == [KILLED, STALE, NEVER]
+    (copy.root / "room.py").write_text(GUARDED + "\n", encoding="utf-8")
+    assert found() == [STALE, STALE, NEVER]
+    said = counted(standings([replace(door, new="pass"), never], load(path), copy.root))
+    assert said == "of all 2: 0 killed, 0 survived, 0 broken, 1 stale, 1 never tried"
 
 
 def test_what_does_not_apply_exactly_once_is_refused() -> None:

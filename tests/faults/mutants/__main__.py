@@ -1,13 +1,11 @@
 """`python -m tests.faults.mutants [NAME…]`: takes guards away one by one; 1 if a test is missing."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,6 +13,7 @@ from tests.faults.mutants.catalogue import MUTANTS, ROOMS
 from tests.faults.mutants.mutant import Mutant
 from tests.faults.mutants.page import PAGE, page
 from tests.faults.mutants.trial import KILLED, Copy, Verdict, still_green, try_out
+from tests.faults.mutants.verdicts import counted, keep, load, standings
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "build" / "mutants.json"
@@ -26,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.page:
         (ROOT / PAGE).write_text(page(ROOMS), encoding="utf-8")
         return 0
+    if asked.verdicts:
+        return _known()
     chosen = _chosen(asked.names, platform=not asked.without_platform)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lethe-mutants-")))
@@ -36,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("these fail with every guard in place:", *wrong, sep="\n  ")
             return 1
         verdicts = list(_tried(chosen, copies, state))
-    _keep(verdicts)
     return _summary(verdicts)
 
 
@@ -48,6 +48,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=2, help="copies of the tree that work side by side")
     parser.add_argument("--page", action="store_true", help=f"only write {PAGE}")
+    parser.add_argument("--verdicts", action="store_true", help="only say what earlier runs have found")
     return parser.parse_args(arguments)
 
 
@@ -84,6 +85,7 @@ def _tried(chosen: Sequence[Mutant], copies: Sequence[Copy], state: Path | None)
 
     with ThreadPoolExecutor(len(copies)) as pool:
         for verdict in pool.map(trial, chosen):
+            keep(RESULTS, verdict)
             kinds = ", ".join(verdict.errors)
             print(
                 f"{verdict.verdict:9} {verdict.mutant:44} {verdict.seconds:5.1f} s  {kinds}  {verdict.why}",
@@ -92,16 +94,20 @@ def _tried(chosen: Sequence[Mutant], copies: Sequence[Copy], state: Path | None)
             yield verdict
 
 
-def _keep(verdicts: Sequence[Verdict]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(each) for each in verdicts], indent=2) + "\n", encoding="utf-8")
-
-
 def _summary(verdicts: Sequence[Verdict]) -> int:
     alive = [each for each in verdicts if each.verdict != KILLED]
     print(f"{len(verdicts) - len(alive)} of {len(verdicts)} mutants killed")
     for each in alive:
         print(f"  {each.verdict}: {each.mutant}: {each.why}")
+    print(counted(standings(MUTANTS, load(RESULTS), ROOT)))
+    return 1 if alive else 0
+
+
+def _known() -> int:
+    found = standings(MUTANTS, load(RESULTS), ROOT)
+    print(counted(found))
+    alive = [f"  {how}: {name}" for name, how in found.items() if how != KILLED]
+    print(*alive, sep="\n", end="\n" if alive else "")
     return 1 if alive else 0
 
 

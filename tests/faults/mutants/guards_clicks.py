@@ -40,6 +40,7 @@ COUNTED = (
         "    except (ValueError, OverflowError):",
         "    except ValueError:",
         (DOMAIN + "test_a_window_is_one_of_the_calendar_and_of_about_now",),
+        fails_by=("OverflowError",),
     ),
     Mutant(
         "forgotten-windows-are-late",

@@ -106,6 +106,7 @@ DOOR = (
         '        _log.error("request failed", exc_info=error)\n',
         '    except ArithmeticError as error:\n        _log.error("request failed", exc_info=error)\n',
         (BAD + "test_a_fault_says_nothing_of_what_it_was_handling",),
+        fails_by=("RuntimeError",),
     ),
     Mutant(
         "body-size",
@@ -273,6 +274,7 @@ TOLD = (
         "return (key in KEYWORDS or key in _SET_HERE) and _harmless(value)",
         "return _harmless(value)",
         (LOG + "test_a_keyword_that_is_not_allow_listed_is_dropped_and_counted",),
+        fails_by=("KeyError",),
     ),
     Mutant(
         "log-values-are-names",
@@ -281,6 +283,7 @@ TOLD = (
         "return (key in KEYWORDS or key in _SET_HERE) and _harmless(value)",
         "return key in KEYWORDS or key in _SET_HERE",
         (LOG + "test_a_value_that_is_no_short_name_is_dropped_even_under_an_allowed_keyword",),
+        fails_by=("KeyError", "TypeError"),
     ),
     Mutant(
         "log-events-are-constants",
@@ -297,6 +300,7 @@ TOLD = (
         'return said | {"error": type(error).__name__, "where": _innermost(error.__traceback__)}',
         'return said | {"error": str(error).replace(" ", "_")[:200] or "-", "where": "-"}',
         (LOG + "test_a_foreign_exception_keeps_its_message_to_itself",),
+        fails_by=("KeyError",),
     ),
     Mutant(
         "driver-errors-translated",
@@ -307,6 +311,7 @@ TOLD = (
         "        except ArithmeticError as error:\n            raise translate(error) from None\n\n"
         "    async def positions(self, lane: str, partitions",
         ("tests/contract/test_storage.py::test_a_refusal_of_the_database_carries_a_code_and_no_value",),
+        fails_by=("UniqueViolationError",),
     ),
     Mutant(
         "metric-labels-bounded",

@@ -172,6 +172,7 @@ MINTING = (
         'await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); '
         "people = await lock_subjects(connection, {command.subject for command in commands})",
         (RACES + "[a_destruction_waits_for_a_mint_under_way]",),
+        fails_by=("StoreUnavailable",),
     ),
     Mutant(
         "mint-is-gateways",
@@ -306,6 +307,7 @@ ROTATION = (
         "FROM mine WHERE data_key.kid = mine.kid AND data_key.wrapped = mine.before",
         "FROM mine WHERE data_key.kid = mine.kid",
         (RACES + "[a_rewrap_does_not_bring_back_what_was_destroyed_meanwhile]",),
+        fails_by=("CheckViolationError",),
     ),
     Mutant(
         "primary-kek-for-share",
@@ -314,6 +316,7 @@ ROTATION = (
         "WHERE state = 'primary' AND category = ANY ($1::text[]) ORDER BY category FOR SHARE",
         "WHERE state = 'primary' AND category = ANY ($1::text[]) ORDER BY category",
         (RACES + "[a_rotation_waits_for_a_mint_under_way]",),
+        fails_by=("ConfigurationError",),
     ),
     Mutant(
         "kek-in-use-stays",

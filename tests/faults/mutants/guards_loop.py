@@ -148,6 +148,7 @@ LANES = (
         "except Exception as error:  # noqa: BLE001 - whatever a decoder makes of a stranger's bytes",
         "except ImportError as error:",
         (UNPACKING + "test_what_no_decoder_can_unpack_stops_nobody",),
+        fails_by=("BadGzipFile", "DecompressionError"),
     ),
     Mutant(
         "group-position-is-advisory",
@@ -156,6 +157,7 @@ LANES = (
         "if self._next.get(TopicPartition(topic, number)) == offset:",
         "if offset >= 0:",
         ("tests/unit/kernel/test_kafka_consumer.py::test_where_the_group_was_may_be_gone",),
+        fails_by=("ConfigurationError",),
     ),
     Mutant(
         "headers-of-no-text",
@@ -167,6 +169,7 @@ LANES = (
             "tests/unit/kernel/test_kafka_consumer.py::test_a_record_that_the_driver_cannot_decode_is_a_dead_letter",
             "tests/integration/test_loop_foreign.py::test_a_header_whose_name_is_no_text_stops_nobody",
         ),
+        fails_by=("UnicodeDecodeError",),
     ),
     Mutant(
         "headers-without-a-value",
@@ -175,6 +178,7 @@ LANES = (
         '(value or b"").decode("utf-8", "replace")',
         'value.decode("utf-8", "replace")',
         ("tests/unit/fuzz/test_records.py::test_a_header_without_a_value_is_kept_as_one",),
+        fails_by=("AttributeError",),
     ),
     Mutant(
         "fetch-never-cancelled",
@@ -220,6 +224,7 @@ RESTORED = (
         "committed.get(partition, 0) > offset or offset < beginnings[partition]",
         "offset < beginnings[partition]",
         (LOOP + "test_a_database_older_than_the_group_is_refused",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "counter-below-published",
@@ -228,6 +233,7 @@ RESTORED = (
         'if not self._restored:\n                raise ConfigurationError("database-restored", lane=self._lane)',
         "pass",
         (LOOP + "test_a_lane_counter_below_the_published_position_is_refused",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "records-expired-unread",
@@ -244,6 +250,7 @@ RESTORED = (
         "if changed and not self._restored:",
         "if not names:",
         (LOOP + "test_a_recreated_topic_is_refused",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "recreated-by-a-partner",
@@ -252,6 +259,7 @@ RESTORED = (
         "if found is not None and known.get(self.name) != found:",
         "if found is not None and self.name not in known:",
         (LOOP + "test_a_recreated_topic_is_read_from_its_beginning",),
+        fails_by=("TimeoutError",),
     ),
 )
 
@@ -344,6 +352,7 @@ ERASED = (
         "if lane_of(subject, topic.partitions) != record.partition:",
         "if not topic.partitions:",
         (LOOP + "test_a_broken_record_leaves_coordinates_and_length_only",),
+        fails_by=("ValueError",),
     ),
     Mutant(
         "subject-is-the-key",
@@ -363,6 +372,7 @@ FAILURES = (
         "if self._faults[topic] >= max(self.least, self.share * len(recent)):",
         "if self._faults[topic] > self.window:",
         (LOOP + "test_the_breaker_stops_a_worker_that_would_bury_a_topic",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "breaker-counts-faults-only",
@@ -371,6 +381,7 @@ FAILURES = (
         "for letter in letters if letter.blocks or letter.state_key is None)",
         "for letter in letters)",
         (LOOP + "test_no_storefront_can_open_the_breaker_by_what_a_rule_refuses",),
+        fails_by=("ConfigurationError",),
     ),
     Mutant(
         "breaker-spares-partners",
@@ -379,6 +390,7 @@ FAILURES = (
         "if self._worker.pattern is None:\n                self._breaker",
         "if True:\n                self._breaker",
         ("tests/unit/test_dispatch_flow.py::test_a_partner_who_writes_nonsense_stops_nobody",),
+        fails_by=("ConfigurationError",),
     ),
     Mutant(
         "parked-behind-a-letter",
@@ -403,6 +415,7 @@ FAILURES = (
         "await self._handle(lane, batch, careful=True)",
         "raise",
         (LOOP + "test_what_the_database_refuses_is_found_and_set_aside",),
+        fails_by=("StoreRejected",),
     ),
     Mutant(
         "bisected-key-parks",
@@ -441,6 +454,7 @@ FAILURES = (
             "tests/unit/kernel/test_watch.py::test_a_bug_in_a_side_task_ends_the_worker",
             "tests/unit/kernel/test_watch.py::test_a_bug_on_the_fetching_side_ends_the_worker",
         ),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "fetching-fails-aloud",

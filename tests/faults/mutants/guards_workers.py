@@ -27,6 +27,7 @@ WORKERS = (
             "test_a_placed_order_is_held_whole_so_that_it_can_still_be_paid_after_an_erasure",
             FLOW + "test_a_held_order_of_an_erased_person_can_still_be_paid",
         ),
+        fails_by=("AttributeError",),
     ),
     Mutant(
         "closed-orders-release",
@@ -37,6 +38,7 @@ WORKERS = (
         (
             "tests/unit/test_orders_domain.py::test_delivery_starts_the_returns_window_and_its_end_closes_the_order",
         ),
+        fails_by=("ValueError",),
     ),
     Mutant(
         "unheld-parts-erased",
@@ -56,6 +58,7 @@ WORKERS = (
             DISPATCH + "test_an_update_for_no_parcel_or_another_partners_is_refused",
             FLOW + "test_updates_for_unknown_and_foreign_references_are_dead_letters_and_change_nothing",
         ),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "partner-is-who-may-write",
@@ -64,6 +67,7 @@ WORKERS = (
         "partner_of(received.record.topic)",
         'received.envelope.source.rpartition("/")[2]',
         (FLOW + "test_updates_for_unknown_and_foreign_references_are_dead_letters_and_change_nothing",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "no-agreement-no-record",
@@ -91,6 +95,7 @@ WORKERS = (
         'ref = KeyRef(row.subject or "", Category.LOGISTICS, label.order)',
         'ref = KeyRef(row.subject or "", Category.TRANSACTION, label.order)',
         (LABELS + "test_the_partner_and_nobody_else_reads_the_agreed_fields",),
+        fails_by=("AttributeError",),
     ),
     Mutant(
         "erasure-revokes-copies",
@@ -99,6 +104,7 @@ WORKERS = (
         "return revoke(terms, bare, RevocationReason.ERASED, at)",
         "return Decision(replace(bare, stage=Stage.REVOKED, reason=RevocationReason.ERASED, due_at=at))",
         (DISPATCH + "test_erasing_an_offered_shipment_revokes_and_keeps_what_the_acknowledgement_needs",),
+        fails_by=("ValueError",),
     ),
     Mutant(
         "reminders-outlive-erasure",

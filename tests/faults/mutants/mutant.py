@@ -1,6 +1,7 @@
 """What a mutant is: one guard taken away by one exact replacement in one file."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 NEEDS_PLATFORM = ("tests/contract/", "tests/integration/")
@@ -26,6 +27,8 @@ class Mutant:
     """Further replacements in the same file, where the guard's removal shows only with them."""
     own_platform: bool = False
     """The guard is in how the platform is set up: a running one would not show it."""
+    fails_by: tuple[str, ...] = ()
+    """Kinds of error that show the absence as an assertion would: what was held back, a wait that never ends."""
 
     @property
     def needs_platform(self) -> bool:
@@ -46,3 +49,9 @@ class Mutant:
     def applied_in(self, root: Path) -> str:
         """Return the text of the mutated file of this tree."""
         return self.applied_to((root / self.file).read_text(encoding="utf-8"))
+
+    def digest_in(self, root: Path) -> str:
+        """Return a digest of what a verdict is about: what is declared, the file, and the killing tests' files."""
+        files = dict.fromkeys((self.file, *(killer.partition("::")[0] for killer in self.killers)))
+        parts = [repr(replace(self, breaks="")), *((root / each).read_text("utf-8") for each in files)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -9,16 +9,20 @@ PAGE = Path("docs/mutants.md")
 _HEAD = """# Guards, and the tests that miss them
 
 A guard is real only if something turns red when it is gone. Each row below takes one guard away by one exact
-replacement in one file, in a copy of the tree, and names the tests that must then fail by what they assert. The list
-is declared in `tests/faults/mutants`; a unit test checks that every replacement still applies to the tree, that every
-test exists, and that this page says the same.
+replacement in one file, in a copy of the tree, and names the tests that must then fail: by what they assert, or by the
+error named below them, because the absence shows so (what was held back comes through, a wait never ends, what the test
+looks into is not there). By any other error they show nothing, and the mutant counts as broken. The list is declared in
+`tests/faults/mutants`; a unit test checks that every replacement still applies to the tree, that every test exists, and
+that this page says the same.
 
     python -m tests.faults.mutants                  every guard in turn (also a part of `make faults`)
     python -m tests.faults.mutants lane-lock        one of them
     python -m tests.faults.mutants --without-platform   only those that need neither Kafka nor PostgreSQL
+    python -m tests.faults.mutants --verdicts       what all runs so far have found, and what of it is out of date
     python -m tests.faults.mutants --page           write this page again
 
-The verdicts of the last run are in `build/mutants.json`. A mutant that survives is a missing test.
+The last verdict on each is in `build/mutants.json`. It is stale once the entry, the file or a file of its tests has
+changed. A mutant that survives is a missing test.
 """
 
 
@@ -41,4 +45,5 @@ def _where(mutant: Mutant) -> str:
 
 
 def _tests(mutant: Mutant) -> str:
-    return "<br>".join(f"`{killer.replace('|', chr(92) + '|')}`" for killer in mutant.killers)
+    tests = "<br>".join(f"`{killer.replace('|', chr(92) + '|')}`" for killer in mutant.killers)
+    return f"{tests}<br>by {', '.join(mutant.fails_by)}" if mutant.fails_by else tests

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.faults.mutants.mutant import DoesNotApply, Mutant
@@ -19,17 +19,9 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".cache", ".lethe", ".hypothesis", "build", "__pycache__", "*_cache", "*.egg-info"
 )
 MOST_SECONDS = 240
-BROKEN_CODE = frozenset(
-    {
-        "SyntaxError",
-        "IndentationError",
-        "ImportError",
-        "ModuleNotFoundError",
-        "NameError",
-        "UnboundLocalError",
-    }
-)
-"""A test that fails by one of these shows that the mutant is nonsense, not that the guard is missed."""
+ASSERTED = frozenset({"AssertionError", "Failed"})
+"""What a test says itself, the second by `pytest.raises` and `pytest.fail`. Another error may only show that the mutant
+is nonsense, unless its entry names it."""
 KILLED, SURVIVED, BROKEN = "killed", "survived", "broken"
 
 
@@ -44,6 +36,8 @@ class Verdict:
     errors: tuple[str, ...] = ()
     """By which kinds of error the killing tests failed."""
     seconds: float = 0.0
+    digest: str = ""
+    """Of what it speaks of: `Mutant.digest_in`."""
 
 
 @dataclass
@@ -122,28 +116,31 @@ class Copy:
 
 def try_out(mutant: Mutant, copy: Copy, state: Path | None) -> Verdict:
     """Return what the killing tests say of this mutant."""
-    began = time.monotonic()
+    began, digest = time.monotonic(), mutant.digest_in(copy.root)
     try:
         with copy.without(mutant):
             seen = copy.run(mutant.killers, None if mutant.own_platform else state)
     except (TimeoutError, RuntimeError, DoesNotApply) as error:
-        return Verdict(mutant.name, BROKEN, str(error), seconds=time.monotonic() - began)
-    return judge(mutant, seen, time.monotonic() - began)
+        verdict = Verdict(mutant.name, BROKEN, str(error))
+    else:
+        verdict = judge(mutant, seen)
+    return replace(verdict, seconds=time.monotonic() - began, digest=digest)
 
 
-def judge(mutant: Mutant, seen: list[dict[str, str]], seconds: float = 0.0) -> Verdict:
-    """Return killed only if every killing test failed in itself, by something else than broken code."""
+def judge(mutant: Mutant, seen: list[dict[str, str]]) -> Verdict:
+    """Return killed only if every killing test failed in itself, by what it asserts or by what the entry names."""
     # What fails in a clean-up may be the guard's own doing; it shows nothing that the call has not.
     seen = [each for each in seen if each["phase"] != "teardown"]
-    odd = [each for each in seen if each["phase"] != "call" or each["error"] in BROKEN_CODE]
+    shown = {"", *ASSERTED, *mutant.fails_by}
+    odd = [each for each in seen if each["phase"] != "call" or each["error"] not in shown]
     if odd:
         said = f"{odd[0]['test']}: {odd[0]['outcome']} in {odd[0]['phase']} {odd[0]['error']}"
-        return Verdict(mutant.name, BROKEN, said, seconds=seconds)
+        return Verdict(mutant.name, BROKEN, said)
     green = [killer for killer in mutant.killers if not any(_noticed(killer, each) for each in seen)]
     errors = tuple(sorted({each["error"] for each in seen if each["outcome"] == "failed"}))
     if green:
-        return Verdict(mutant.name, SURVIVED, ", ".join(green), errors, seconds)
-    return Verdict(mutant.name, KILLED, "", errors, seconds)
+        return Verdict(mutant.name, SURVIVED, ", ".join(green), errors)
+    return Verdict(mutant.name, KILLED, "", errors)
 
 
 def still_green(copy: Copy, mutants: Iterable[Mutant], state: Path | None) -> list[str]:
