@@ -18,6 +18,7 @@ from rich.text import Text
 
 from schemas.clicks import CROWD, LEAST_CROWD, Cell, CellsSeen, Kind
 from schemas.privacy import Clear
+from schemas.scrubbed import Scrubbed
 from schemas.topics import CLICKS, STATISTICS
 from services.cli import output
 from services.gateway.clicks.vocabulary import CALLS, IDENTITY, REFUSED
@@ -27,8 +28,6 @@ REFUSALS = (
     "the header `Sec-GPC: 1`: whatever is sent is answered with 204, not read, not kept, and counted as one refusal",
     "the header `DNT: 1`: likewise",
 )
-SCRUBBED = ("e-mail", "link", "network address", "iban", "card", "national id", "phone", "number")
-"""Kinds of things for which a whole search term becomes a placeholder."""
 NEVER = (
     "no cookie, no storage in the browser, no identifier of a visitor, a session or a device",
     "no address, no user agent: both are in the gateway's memory for one call, then gone",
@@ -63,7 +62,7 @@ def statement(chosen: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "refused_by_name": _by_reason(REFUSED),
         "dropped_calls": sorted(CALLS),
         "dropped_fields": sorted(IDENTITY, key=str.lower),
-        "scrubbed_from_searches": list(SCRUBBED),
+        "scrubbed_from_searches": list(Scrubbed),
         "never": list(NEVER),
     }
 

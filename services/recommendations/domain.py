@@ -10,6 +10,7 @@ from heapq import nsmallest
 from math import fsum, sqrt
 
 from schemas.clicks import CROWD, OTHER, SEPARATOR, Kind, window_bounds
+from schemas.scrubbed import PLACEHOLDERS
 from schemas.statistics import MOST_LISTED, Listed, Listing
 from services.recommendations.numbers import ByWindow, Numbers, latest_of
 
@@ -65,7 +66,7 @@ def trending(searches: Mapping[str, ByWindow]) -> Items:
     """Return the terms that more people use in the latest window of searches than they did before.
 
     The score is now / before, both smoothed; before is the mean of a week's windows of the same length, or of as
-    many as there have been. What does not exceed 1 is no trend.
+    many as there have been. What does not exceed 1 is no trend, and a placeholder of the scrubber is no term.
     """
     known = frozenset(window for windows in searches.values() for window in windows)
     now = latest_of(known)
@@ -75,7 +76,7 @@ def trending(searches: Mapping[str, ByWindow]) -> Items:
     return _top(
         (term, score)
         for term, windows in searches.items()
-        if now in windows and (score := _rise(windows, now, before)) > 1
+        if term not in PLACEHOLDERS and now in windows and (score := _rise(windows, now, before)) > 1
     )
 
 

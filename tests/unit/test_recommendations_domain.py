@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.clicks import OTHER, SEPARATOR, Kind
+from schemas.scrubbed import Scrubbed
 from schemas.statistics import MOST_LISTED, Listing, Recommended
 from services.recommendations.domain import (
     BEFORE,
@@ -125,6 +126,13 @@ def test_what_rises_is_trending_and_what_is_always_there_is_not():
         "gone": {day(1): 90},
     }
     assert [(item.cell, item.score) for item in trending(searches)] == [("rising", 3.0)]
+
+
+def test_a_placeholder_of_the_scrubber_is_no_trend():
+    """Nobody searches for `(phone)`, however many typed one."""
+    rising = {**{day(back): 20 for back in range(1, 8)}, day(): 80}
+    searches = {kind.placeholder: rising for kind in Scrubbed} | {"rising": rising, "(pencil)": rising}
+    assert {item.cell for item in trending(searches)} == {"rising", "(pencil)"}
 
 
 def test_what_was_not_published_before_has_not_risen_without_end():

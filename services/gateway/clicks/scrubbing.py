@@ -24,6 +24,8 @@ from stdnum.my import nric
 from stdnum.se import personnummer
 from stdnum.us import ssn
 
+from schemas.scrubbed import Scrubbed
+
 LONG_RUN = 7
 """So many digits name an order, a customer or a phone; sizes, years and prices have fewer."""
 MOST_CHECKED = 5
@@ -34,7 +36,7 @@ REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "SE", "IN", "JP", "BR", "AU
 class Found(NamedTuple):
     """Something personal: of which kind, and where."""
 
-    kind: str
+    kind: Scrubbed
     start: int
     end: int
 
@@ -52,43 +54,53 @@ _MIXED = re.compile(r"\b(?=(?:[a-z]*\d){4})[a-z0-9](?:[-+/ ]?[a-z0-9]){7,19}\b")
 _NINO = re.compile(r"\b[a-ceghj-prstw-z][a-ceghj-nprstw-z] ?(?:\d ?){6}[a-d]\b")
 """National Insurance number of the United Kingdom; it has no check digit."""
 
+_NATIONAL_FORM = re.compile(
+    r"\d{9,13}|\d{15}|\d{7}[a-w][a-z]?|[xyz\d]\d{7}[a-z]|\d{9}[a-z]|\d{6}[a-fu-y]\d{3}[a-z0-9]"
+    r"|[a-z]{5}\d{4}[a-z]|[a-z]{6}[a-z0-9]{9}[a-z]|[a-z]{4}\d{6}[a-z]{6}[a-z0-9]\d|\d{5}2[ab]\d{8}"
+)
+"""What the numbers of `_NATIONAL` look like without separators: none of them need be asked about anything else."""
 _NATIONAL: tuple[Callable[[str], bool], ...] = tuple(
     module.is_valid
     for module in (ssn, codicefiscale, curp, pps, nie, dni, hetu, pan, aadhaar, nir, personnummer, amka, nric)
 )
 
 
-def kind_found(text: str) -> str:
-    """Return the kind of the first thing personal in a text, "" for nothing."""
-    return next((found.kind for found in found_in(text)), "")
+def kind_found(text: str) -> Scrubbed | None:
+    """Return the kind of the first thing personal in a text, None for nothing."""
+    return next((found.kind for found in found_in(text)), None)
+
+
+def is_personal(text: str) -> bool:
+    """Say whether anything personal is in a text: what `kind_found` says, sooner where it does not matter which."""
+    return _DIGITS.search(text) is not None or kind_found(text) is not None
 
 
 def found_in(text: str) -> Iterator[Found]:
     """Yield what is personal, surest kinds first; one place may be found as several kinds."""
     # A look for a character is faster than one for a pattern, and most searches have none of these.
     if "@" in text:
-        yield from _matches("e-mail", _AT, text)
+        yield from _matches(Scrubbed.EMAIL, _AT, text)
     if "t" in text:
-        yield from _matches("e-mail", _SPELT, text)
+        yield from _matches(Scrubbed.EMAIL, _SPELT, text)
     if "/" in text or "www." in text:
-        yield from _matches("link", _LINK, text)
+        yield from _matches(Scrubbed.LINK, _LINK, text)
     # Everything else has digits; most searches have none, or one or two.
     digits = sum(map(str.isdigit, text))
     if digits + text.count(":") >= 3:
-        yield from _matches("network address", _IPV6, text, _is_address)
+        yield from _matches(Scrubbed.NETWORK_ADDRESS, _IPV6, text, _is_address)
     if digits < 4:
         return
-    yield from _matches("network address", _IPV4, text, _is_address)
-    yield from _matches("iban", _IBAN, text, _is_iban)
-    yield from _matches("card", _DIGITS, text, _is_card)
-    yield from _matches("national id", _NINO, text)
-    yield from _matches("national id", _MIXED, text, _is_national)
-    yield from _matches("phone", _DIGITS, text, _is_phone)
-    yield from _matches("number", _DIGITS, text)
+    yield from _matches(Scrubbed.NETWORK_ADDRESS, _IPV4, text, _is_address)
+    yield from _matches(Scrubbed.IBAN, _IBAN, text, _is_iban)
+    yield from _matches(Scrubbed.CARD, _DIGITS, text, _is_card)
+    yield from _matches(Scrubbed.NATIONAL_ID, _NINO, text)
+    yield from _matches(Scrubbed.NATIONAL_ID, _MIXED, text, _is_national)
+    yield from _matches(Scrubbed.PHONE, _DIGITS, text, _is_phone)
+    yield from _matches(Scrubbed.NUMBER, _DIGITS, text)
 
 
 def _matches(
-    kind: str, form: re.Pattern[str], text: str, holds: Callable[[str], bool] = lambda _: True
+    kind: Scrubbed, form: re.Pattern[str], text: str, holds: Callable[[str], bool] = lambda _: True
 ) -> Iterator[Found]:
     # Checks take a while; who writes a heap of numbers says nothing that the first few do not.
     for match in islice(form.finditer(text), MOST_CHECKED):
@@ -107,10 +119,20 @@ def _is_address(text: str) -> bool:
 def _is_iban(text: str) -> bool:
     """Say whether a text begins with an IBAN: what follows may be the next words."""
     compact = re.sub(r"[ -]", "", text)
-    return any(
-        iban.is_valid(compact[:length], check_country=False)
-        for length in range(15, min(34, len(compact)) + 1)
-    )
+    # Each letter counts as two digits, and the first four characters go to the end (ISO 13616).
+    country = int(_as_digits(compact[:4]))
+    rest = 0
+    for length, char in enumerate(compact[4:34], 5):
+        digits = _as_digits(char)
+        rest = (rest * 10 ** len(digits) + int(digits)) % 97
+        # One text in a hundred gets here by chance: only then the country is asked what its numbers look like.
+        if (rest * 1_000_000 + country) % 97 == 1 and iban.is_valid(compact[:length], check_country=False):
+            return True
+    return False
+
+
+def _as_digits(text: str) -> str:
+    return "".join(str(int(char, 36)) for char in text)
 
 
 def _is_phone(text: str) -> bool:
@@ -130,4 +152,6 @@ def _is_card(text: str) -> bool:
 
 
 def _is_national(text: str) -> bool:
+    if not _NATIONAL_FORM.fullmatch(re.sub(r"[-+/ ]", "", text)):
+        return False
     return any(is_valid(text) for is_valid in _NATIONAL)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from schemas.clicks import OTHER
 from schemas.ids import NAME_FORM
 from services.gateway.clicks.routes import Routes
-from services.gateway.clicks.scrubbing import kind_found
+from services.gateway.clicks.scrubbing import is_personal
 
 MOST_ROUTES = 500
 MOST_PRODUCTS = 100_000
@@ -132,7 +132,7 @@ class Site(BaseModel):
             return ""
         if self.categories:
             return item if item in self.categories else OTHER
-        return item if re.fullmatch(ITEM_FORM, item) and not kind_found(item.lower()) else OTHER
+        return item if re.fullmatch(ITEM_FORM, item) and not is_personal(item.lower()) else OTHER
 
     def __repr__(self) -> str:
         return f"Site({self.storefront})"
