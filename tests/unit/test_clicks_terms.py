@@ -1,6 +1,7 @@
 """A search term is folded until it meets others like it; with something personal in it, nothing of it stays (C3)."""
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,11 @@ def test_a_harmless_term_is_folded(text: str, term: str) -> None:
         ("write to Jane.Doe@Mail.Example please", "e-mail"),
         ("jane%40mail.example", "e-mail"),
         ("jane%2540mail.example", "e-mail"),
+        ("jane.doe％40example.com", "e-mail"),
+        ("jane.doe%４０example.com", "e-mail"),
+        ("jane.doe％２５40example.com", "e-mail"),
+        ("jane.doe%\u200b40example.com", "e-mail"),
+        ("jane.doe%EF%BC%8540example.com", "e-mail"),
         ("jane＠mail。example", "e-mail"),
         ("ja\u200bne@mail\u2060.example", "e-mail"),
         ("jane @ mail.example", "e-mail"),
@@ -79,7 +85,18 @@ def test_what_is_personal_takes_the_whole_term_with_it(text: str, kind: str) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "\u200b\u200b", "a" * (MOST_KEPT + 1), "a" * 100_000, "%25252525252541", "%ff%fe", "\ud800"],
+    [
+        "",
+        "   ",
+        "\u200b\u200b",
+        "a" * (MOST_KEPT + 1),
+        "a" * 100_000,
+        "%25252525252541",
+        "％25252525252541",
+        "\ufdfa" * 1_000,
+        "%ff%fe",
+        "\ud800",
+    ],
 )
 def test_what_is_no_search_is_nothing(text: str) -> None:
     assert term_of(text) is None
@@ -101,6 +118,23 @@ def test_whatever_is_typed_a_term_fits_a_cell_and_is_folded_once(text: str) -> N
     assert "@" not in term or not re.search(r"\S@\S", term)
     if not term.startswith("("):
         assert cleaned(term) == term and term_of(term) == term
+
+
+_HIDING = st.sampled_from(
+    ["%40", "％40", "%４０", "﹪4", "%", "％", "25", "２５", "%25", "4", "٤", "0", "@", "＠", "\u200b", "\u00ad", "a",
+     "Å", "\u0301", "\u030a", "\u1100", "\u1161", "\ufdfa", "\u0345", "Σ", "ς", "İ", "Ｉ", " "]
+)  # fmt: skip
+
+
+@given(st.lists(_HIDING | st.characters(), max_size=20).map("".join))
+@examples(400)
+def test_nothing_hides_behind_an_escape_or_another_folding(text: str) -> None:
+    """What a pattern did not see, nobody sees later: no `%40` is left, however it was written."""
+    clean = cleaned(text)
+    assert not re.search(r"%[0-9a-fA-F]{2}", clean)
+    assert cleaned(clean) == clean
+    assert unicodedata.normalize("NFKC", clean) == clean
+    assert unicodedata.normalize("NFKC", clean.lower()) == clean
 
 
 _DIGITS = st.integers(7, 19).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n))

@@ -12,10 +12,12 @@ from urllib.parse import unquote
 from services.gateway.clicks.scrubbing import kind_found
 
 MOST_READ = 1_000
-"""A longer text is no search, and is not even looked at."""
+"""A longer text, encoded or decoded, is no search, and is not looked at."""
 MOST_KEPT = 100
 """A term that is longer after cleaning is dropped: prose tells stories, and has no crowd."""
 MOST_DECODINGS = 3
+MOST_FOLDINGS = 4
+"""One nearly always; what falls out of a text may let its neighbours meet, and those are folded again."""
 
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 _DOTS = str.maketrans({"。": ".", "｡": ".", "․": "."})
@@ -29,22 +31,38 @@ def term_of(text: str) -> str | None:
     if not clean or len(clean) > MOST_KEPT:
         return None
     found = kind_found(clean)
-    return f"({found})" if found else clean
+    return found.placeholder if found else clean
 
 
 def cleaned(text: str) -> str:
     """Return a text decoded, NFKC-folded, in lower case, its digits ASCII, nothing invisible in it, spaces single.
 
-    "" for what stays encoded after several decodings, or is no text: no pattern would see through it.
+    "" for what stays encoded after several decodings, or is no text: no pattern would see through it. What is
+    returned holds no escape, and is the same when it is folded again.
     """
-    for _ in range(MOST_DECODINGS):
+    for _ in range(MOST_DECODINGS + 1):
+        # Folded before it is decoded: a full-width or an interrupted escape is one only then.
+        text = _folded(text)
         if not _ESCAPED.search(text):
-            break
+            return "" if "\N{REPLACEMENT CHARACTER}" in text else text
         text = unquote(text)
-    if _ESCAPED.search(text) or "\N{REPLACEMENT CHARACTER}" in text:
-        return ""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
-    return " ".join("".join(map(_plain, folded)).translate(_DOTS).split())
+    return ""
+
+
+def _folded(text: str) -> str:
+    """Return a text that stays as it is when it is folded again, "" where there is none."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.lower().split())
+    for _ in range(MOST_FOLDINGS):
+        before = text
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
+        # One character may become eighteen.
+        if len(text) > MOST_READ:
+            return ""
+        text = " ".join("".join(map(_plain, text)).translate(_DOTS).split())
+        if text == before:
+            return text
+    return ""
 
 
 def _plain(char: str) -> str:

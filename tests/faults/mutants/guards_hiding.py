@@ -31,12 +31,31 @@ NAMED = (
         "whole-term",
         "A term with an e-mail address in it goes its way.",
         CLICKS + "terms.py",
-        'return f"({found})" if found else clean',
+        "return found.placeholder if found else clean",
         "return clean",
         (
             TERMS + "test_what_is_personal_takes_the_whole_term_with_it",
             TERMS + "test_no_long_number_stays_however_it_is_written",
         ),
+    ),
+    Mutant(
+        "nothing-escaped",
+        "A full-width per cent sign hides an e-mail address from every pattern.",
+        CLICKS + "terms.py",
+        "        if not _ESCAPED.search(text):\n",
+        "        if text:\n",
+        (
+            TERMS + "test_what_is_personal_takes_the_whole_term_with_it",
+            TERMS + "test_nothing_hides_behind_an_escape_or_another_folding",
+        ),
+    ),
+    Mutant(
+        "placeholders-do-not-trend",
+        "Shops are offered `(phone)` as a search that many people do.",
+        "services/recommendations/domain.py",
+        "if term not in PLACEHOLDERS and now in windows",
+        "if now in windows",
+        ("tests/unit/test_recommendations_domain.py::test_a_placeholder_of_the_scrubber_is_no_trend",),
     ),
     Mutant(
         "nothing-invisible",
