@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.gateway.clicks import bots, collect
 from services.gateway.clicks.collect import ADAPTERS, MOST_EVENTS, PAGES_PER_TURN
 from services.gateway.clicks.head import BODY_BYTES
 from services.gateway.clicks.site import Site
@@ -245,6 +246,17 @@ BAD: dict[str, tuple[Any, int, str]] = {
         413,
         "too-many-events",
     ),
+    "many behind none": (
+        {"events": [], "batch": [{"event": "share"}] * (MOST_EVENTS + 1)},
+        413,
+        "too-many-events",
+    ),
+    "many behind a few": (
+        {"events": [{"name": "share"}], "data": [{"e": "pv"}] * (MOST_EVENTS + 1)},
+        413,
+        "too-many-events",
+    ),
+    "many messages of nothing": ([{"events": []}] * (MOST_EVENTS + 1), 413, "too-many-events"),
     "too long": (b'{"event": "' + b"x" * BODY_BYTES + b'"}', 413, "body-too-large"),
 }
 
@@ -257,6 +269,17 @@ async def test_what_is_no_message_is_answered_and_not_repeated(room: ClickRoom, 
     assert answer.json().get("code", "") == code
     assert room.visits == []
     assert CANARY not in told(answer, capsys)
+
+
+@pytest.mark.parametrize("path", ["/v1/collect", "/v1/batch", "/v1/b", "/v1/snowplow", "/v1/shopify"])
+@pytest.mark.parametrize("short", ["events", "batch", "data"])
+@pytest.mark.parametrize("long", ["events", "batch", "data"])
+async def test_no_list_hides_another(room: ClickRoom, path: str, short: str, long: str) -> None:
+    """Whichever an adapter reads: none is read beyond the limit because another one was counted."""
+    many = [{"type": "page", "e": "pv", "name": "share", "url": "/"}] * (MOST_EVENTS + 1)
+    answer = await room.beacon({short: [], long: many}, path)
+    assert (answer.status_code, answer.json()) == (413, {"code": "too-many-events"})
+    assert room.visits == []
 
 
 @pytest.mark.parametrize(
@@ -366,8 +389,72 @@ async def test_a_large_body_lets_others_have_their_turn(room: ClickRoom) -> None
 
     await asyncio.gather(send("large", events), send("small", PAGE))
     assert ended == ["small", "large"]
+    assert PAGES_PER_TURN < 10, "the worst page takes more than a millisecond"
     assert max(turns) == PAGES_PER_TURN
     assert sum(turns) == MOST_EVENTS + 1
+
+
+async def test_between_the_steps_of_a_large_body_others_have_their_turn(
+    room: ClickRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a megabyte is parsed, read, made pages and made anonymous, and nobody waits for all of it."""
+    turns = 0
+    at: dict[str, list[int]] = {}
+
+    def noting(name: str, done: Any) -> Any:
+        def noted(*said: Any) -> Any:
+            at.setdefault(name, []).append(turns)
+            return done(*said)
+
+        return noted
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    for name in ("parsed", "pages_of"):
+        monkeypatch.setattr(collect, name, noting(name, getattr(collect, name)))
+    monkeypatch.setitem(ADAPTERS, "/v1/collect", noting("read", ADAPTERS["/v1/collect"]))
+    room.anonymiser.take = noting("taken", room.anonymiser.take)  # type: ignore[method-assign]
+    waiting = asyncio.create_task(others())
+    padding = {"pad": "x" * 70_000}
+    events = [{"event": "view_item", "items": [{"item_id": str(number)}]} for number in range(50)]
+    assert (await room.beacon([padding, *events])).status_code == 202
+    waiting.cancel()
+    steps = [*at["parsed"], *at["read"], *at["pages_of"]]
+    assert len(set(steps)) == 3
+    assert len(set(at["taken"])) == len(at["taken"]) >= 50 / PAGES_PER_TURN
+
+
+async def test_who_may_not_send_is_turned_away_before_the_patterns_of_programs_are_asked(
+    room: ClickRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take a thousand times as long as to see that a page is not one of the shop's."""
+    asked: list[str] = []
+    monkeypatch.setattr(bots.crawleruseragents, "is_crawler", asked.append)
+    strange = "Mozilla/5.0 (a browser that nobody has seen)"
+    for headers in ({"shop": "shoeshop"}, {"shop": None}, {"origin": "https://evil.example"}):
+        assert (await room.beacon(PAGE, user_agent=strange, **headers)).status_code in (403, 404)  # type: ignore[arg-type]
+    assert asked == []
+    await room.beacon(PAGE, user_agent=strange)
+    assert asked == [strange]
+
+
+async def test_a_proxy_that_nobody_trusts_is_told_of_once(room: ClickRoom, capsys) -> None:
+    """Without the setting its visitors are told apart by their browser only, and ten browsers look like a crowd."""
+    await room.beacon(PAGE)
+    assert "proxy not trusted" not in told(await room.beacon(PAGE), capsys)
+    log.configure("gateway-1")
+    try:
+        for _ in range(2):
+            answer = await room.beacon(PAGE, x_forwarded_for="203.0.113.9")
+    finally:
+        log._configure_lines("unconfigured", log.logging.INFO)
+    said = told(answer, capsys)
+    assert said.count("proxy not trusted") == 1
+    assert "203.0.113.9" not in said
 
 
 @pytest.mark.parametrize("path", ["/v1/collect", "/v1/batch", "/v1/snowplow", "/v1/shopify"])

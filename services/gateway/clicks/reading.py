@@ -11,8 +11,12 @@ MOST_TEXT = 2_048
 """Characters of a URL or any other text; a longer one is as if it were not there, since half of it may say else."""
 MOST_ITEMS = 10
 """Products of one event that are counted."""
+MOST_MARKS = 50
+"""Parameters of one URL that are looked through for the marks of advertisers."""
 MOST_SECONDS = 4 * 3_600.0
 """A page that was in sight for longer was left open."""
+
+_MARKS = frozenset(CLICK_IDS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,9 +80,9 @@ class Reading:
         url = self.text(said)
         query = url.partition("?")[2]
         if query:
-            for part in query.partition("#")[0].split("&"):
+            for part in query.partition("#")[0].split("&", MOST_MARKS)[:MOST_MARKS]:
                 name = part.partition("=")[0]
-                if name in CLICK_IDS:
+                if name in _MARKS:
                     self.identity[name] += 1
         return url
 

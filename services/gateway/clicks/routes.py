@@ -125,8 +125,11 @@ def _segments(path: str) -> list[str] | None:
         return None
     # Decoded after the split, once: an encoded slash separates nothing, and what is encoded twice stays unknown.
     # What follows a semicolon is a parameter of the segment (RFC 3986 §3.3), a session id more often than not.
-    parts = [unquote(part.partition(";")[0]) for part in path.split("/") if part]
-    if len(parts) > MOST_SEGMENTS or any(part in (".", "..", "") for part in parts):
+    said = [part for part in path.split("/") if part]
+    if len(said) > MOST_SEGMENTS:
+        return None
+    parts = [unquote(part.partition(";")[0]) for part in said]
+    if any(part in (".", "..", "") for part in parts):
         return None
     return [unicodedata.normalize("NFC", part) for part in parts]
 

@@ -88,6 +88,36 @@ CLICKS = (
         (COLLECT + "test_what_is_no_message_is_answered_and_not_repeated",),
     ),
     Mutant(
+        "the-longest-list-counts",
+        "An empty list in front of twelve thousand events, and nobody counts them.",
+        DOOR + "collect.py",
+        "return max((len(each) for each in lists if type(each) is list and each), default=1)",
+        "return next((len(each) for each in lists if type(each) is list), 1)",
+        (
+            COLLECT + "test_no_list_hides_another",
+            COLLECT + "test_what_is_no_message_is_answered_and_not_repeated",
+        ),
+    ),
+    Mutant(
+        "others-have-their-turn",
+        "While one body's pages are made anonymous no order is taken.",
+        DOOR + "collect.py",
+        "            if start:\n",
+        "            if start < 0:\n",
+        (
+            COLLECT + "test_a_large_body_lets_others_have_their_turn",
+            COLLECT + "test_between_the_steps_of_a_large_body_others_have_their_turn",
+        ),
+    ),
+    Mutant(
+        "the-shop-before-the-patterns",
+        "Anybody at all has fifteen hundred patterns tried, with a new user agent each time.",
+        DOOR + "collect.py",
+        "site = await self._site(named, head) if named else None",
+        "site = await self._site(named, head) if self._bots.is_bot(head.agent) is not None and named else None",
+        (COLLECT + "test_who_may_not_send_is_turned_away_before_the_patterns_of_programs_are_asked",),
+    ),
+    Mutant(
         "only-trusted-proxies-are-believed",
         "A visitor writes addresses into a header and is a crowd.",
         DOOR + "head.py",
