@@ -463,6 +463,7 @@ FAILURES = (
         "asyncio.create_task(self._watched(self._fetch_for_ever))",
         "asyncio.create_task(self._fetch_for_ever())",
         ("tests/unit/kernel/test_watch.py::test_a_bug_on_the_fetching_side_ends_the_worker",),
+        fails_by=("TimeoutError",),
     ),
     Mutant(
         "parts-fail-aloud",
