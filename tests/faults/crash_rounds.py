@@ -178,6 +178,7 @@ class Round:
             assert time.monotonic() < until, f"never reached: {missing}"
             died = [each.instance for each in waiting if each.look()]
             if died:
+                trial.over()
                 until = time.monotonic() + REACH_SECONDS
             if "keyring-1" in died:
                 provoking.append(Background(self._drive.again))

@@ -43,7 +43,7 @@ def killed(faulty: Faulty, *instances: str, number: int = signal.SIGKILL) -> Ite
     try:
         yield
     finally:
-        faulty.repair()
+        faulty.repair(*instances)
 
 
 @contextmanager
@@ -69,10 +69,16 @@ def joined(faulty: Faulty, worker: str) -> Iterator[str]:
 
 
 def let_leave(faulty: Faulty, guest: str) -> None:
-    """Ask an instance to stop and wait until it has."""
+    """Ask an instance to stop and wait until it has; one that has gone before, or ends in error, is told of."""
+    if not faulty.alive(guest):
+        faulty.found_gone(guest)
+        return
     with suppress(PlatformUnavailable):
         faulty.stack.kill(guest, signal.SIGTERM)
     faulty.await_gone(guest)
+    # None: another process has started it; by the signal itself: it was asked before it could listen.
+    if faulty.exit_code(guest) not in (0, None, -signal.SIGTERM):
+        faulty.found_gone(guest)
 
 
 @contextmanager
@@ -151,7 +157,7 @@ def resettable(faulty: Faulty, instance: str) -> Iterator[Proxy]:
             stack.restart(instance, {"LETHE_DATABASE_PORT": str(proxy.port)})
             yield proxy
         finally:
-            faulty.repair()
+            faulty.repair(instance)
 
 
 @contextmanager
@@ -167,7 +173,7 @@ def disk_full(faulty: Faulty, cluster: str = "data") -> Iterator[None]:
     finally:
         with suppress(PlatformUnavailable):
             _limit_files(faulty.stack, instance, resource.RLIM_INFINITY)
-        faulty.repair()
+        faulty.repair(instance)
 
 
 def _limit_files(stack: Stack, instance: str, size_bytes: int) -> None:
@@ -186,7 +192,7 @@ def away(faulty: Faulty, worker: str) -> Iterator[None]:
     try:
         yield
     finally:
-        faulty.repair()
+        faulty.repair(f"{worker}-1")
 
 
 WRONG_BY = "LETHE_FAULTS_CLOCK_SECONDS"
@@ -226,7 +232,7 @@ def wrong_clock(faulty: Faulty, instance: str, seconds: float) -> Iterator[None]
         faulty.stack.restart(instance, {"PYTHONPATH": str(folder), WRONG_BY: str(seconds)})
         yield
     finally:
-        faulty.repair()
+        faulty.repair(instance)
 
 
 EXTRA_TOPIC = "LETHE_FAULTS_EXTRA_TOPIC"

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
+from deploy.local import processes
 from deploy.local import stack as platforms
 from deploy.local.errors import PlatformUnavailable
+from deploy.local.layout import Layout
 from deploy.local.stack import Stack
 from tests.faults.rules import INSTANCES
 from tests.fixtures import search
@@ -26,6 +29,16 @@ PROCESSES = INSTANCES
 READY_SECONDS = 180.0
 
 
+class Witness(Protocol):
+    """Who wants to know when mending begins, and what had ended by then."""
+
+    def over(self) -> None:
+        """The last that was done to the platform is done: what follows is recovery."""
+
+    def gone(self, instance: str, code: int | None, *, expected: bool) -> None:
+        """A process was found to have ended; whether that was to be expected of what was done."""
+
+
 @dataclass
 class Faulty:
     """One running platform, a shop, and two carriers of which one gets less than the other."""
@@ -35,6 +48,8 @@ class Faulty:
     """Where shop and carriers keep their own files."""
     shop: Shop = field(init=False)
     carriers: list[Carrier] = field(init=False)
+    witness: Witness | None = field(default=None, init=False)
+    """The trial that is under way."""
 
     @property
     def stack(self) -> Stack:
@@ -62,31 +77,67 @@ class Faulty:
         for carrier in self.carriers:
             carrier.stop()
 
-    def repair(self, settings: Mapping[str, Mapping[str, str]] | None = None) -> Stack:
-        """Do what an operator, or a supervisor, does: start what does not run."""
-        return platforms.start(self.state, only=WORKERS, settings={**SETTINGS, **(settings or {})})
+    def repair(self, *ended: str) -> Stack:
+        """Do what an operator, or a supervisor, does: start what does not run.
+
+        `ended` are those that the fault itself has ended, or that are to be replaced. Whoever else is gone, or goes
+        before everything is ready, has ended by itself: the witness is told.
+        """
+        if self.witness is not None:
+            self.witness.over()
+        before = {name: self._pid(name) for name in PROCESSES}
+        for name in PROCESSES:
+            if before[name] is None:
+                self.found_gone(name, expected=name in ended)
+        stack = platforms.start(self.state, only=WORKERS, settings=SETTINGS)
+        for name in PROCESSES:
+            if before[name] not in (None, self._pid(name)):
+                self.found_gone(name, expected=name in ended)
+        return stack
+
+    def found_gone(self, instance: str, *, expected: bool = False) -> None:
+        """Tell the witness that a process has ended, and how, if that can still be known."""
+        if self.witness is not None:
+            self.witness.gone(instance, self.exit_code(instance), expected=expected)
+
+    def exit_code(self, instance: str) -> int | None:
+        """Return how a dead process has ended (-9 for SIGKILL); None for one that was replaced or started elsewhere."""
+        return processes.exit_code(instance, Layout.at(self.state))
+
+    def _pid(self, instance: str) -> int | None:
+        """Return the pid of a living process, also while Kafka or PostgreSQL is down."""
+        running = processes.find_living(instance, Layout.at(self.state))
+        return running.pid if running is not None else None
 
     def ready(self, instance: str) -> bool:
-        """Return what a worker process says of itself."""
+        """Return what a worker process says of itself, whatever else is down; False for one that says nothing."""
         try:
-            return httpx.get(self.stack.health_url(instance) + "/ready", timeout=5).status_code == 200
+            return httpx.get(self._health(instance) + "/ready", timeout=5).status_code == 200
         except (httpx.TransportError, PlatformUnavailable):
             return False
 
     def metrics(self, instance: str) -> str:
         """Return a worker's metrics page, empty while it cannot be asked."""
         try:
-            return httpx.get(self.stack.health_url(instance) + "/metrics", timeout=10).text
+            return httpx.get(self._health(instance) + "/metrics", timeout=10).text
         except (httpx.TransportError, PlatformUnavailable):
             return ""
 
+    def counted(self, instance: str, *names: str) -> float:
+        """Return the sum of a worker's counters of these names, whatever their labels; 0 while it cannot be asked."""
+        lines = (line for line in self.metrics(instance).splitlines() if not line.startswith("#"))
+        return sum(float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] in names)
+
+    def _health(self, instance: str) -> str:
+        """Return where a living worker answers, also while Kafka or PostgreSQL is down."""
+        running = processes.find_living(instance, Layout.at(self.state))
+        if running is None:
+            raise PlatformUnavailable(f"{instance} does not run")
+        return f"http://127.0.0.1:{running.ports['health']}"
+
     def alive(self, instance: str) -> bool:
         """Whether a process lives."""
-        try:
-            self.stack.pid(instance)
-        except PlatformUnavailable:
-            return False
-        return True
+        return self._pid(instance) is not None
 
     def instances(self) -> list[str]:
         """Return the names of the worker processes that run or should."""

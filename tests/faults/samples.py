@@ -34,7 +34,13 @@ def history() -> list[Line]:
         steps = {rules.NEVER_PAID: "pc", rules.ORPHAN: "y", rules.TAKEN_BACK: "pyc"}.get(fate, "py")
         lines += [{"kind": "said", "id": f"{order[0]}{step}", "status": 202} for step in steps]
     lines.append({"kind": "wish", "subject": FORGOTTEN, "request": REQUEST})
-    return [*lines, {"kind": "recovered", "seconds": 12.0, "within": 180.0}]
+    lines += [
+        {"kind": "fault", "phase": "begins", "at": DEAD_AT - 30},
+        {"kind": "over", "at": DEAD_AT - 20},
+        {"kind": "gone", "instance": "orders-1", "code": -9, "expected": True, "at": DEAD_AT - 20},
+        {"kind": "fault", "phase": "ends", "at": DEAD_AT - 15},
+    ]
+    return [*lines, {"kind": "recovered", "seconds": 12.0, "within": 180.0, "at": DEAD_AT - 8}]
 
 
 def held() -> list[Line]:

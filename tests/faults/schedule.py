@@ -74,7 +74,7 @@ def carry_out(faulty: Faulty, what: Round, meanwhile: Callable[[], object]) -> N
         for instance in what.frozen:
             with suppress(PlatformUnavailable):
                 stack.kill(instance, signal.SIGCONT)
-    faulty.repair()
+    faulty.repair(*what.killed)
     for guest in guests:
         faults.let_leave(faulty, guest)
 

@@ -45,7 +45,7 @@ def test_an_owner_that_comes_back_obeys_before_it_reads_on(trial: Begin, faulty:
         it.load()
         told = [await_("incomplete", lambda name=each: _missing(faulty, name)) for each in it.requests(2)]
         assert all(set(each) == {"orders", "carriers"} for each in told)
-        faulty.repair()
+        faulty.repair("orders-1", "carriers-1")
     it.judge()
 
 
@@ -67,7 +67,7 @@ def test_a_worker_is_added_later(
             it.load()
             (request, *_) = it.requests(1)
             assert await_("incomplete", lambda: _missing(faulty, request)) == ["orders"]
-            faulty.repair()
+            faulty.repair("orders-1")
         it.judge()
 
 

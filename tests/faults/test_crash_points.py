@@ -1,4 +1,8 @@
-"""Every process is killed before and after every step it has, and what it was doing comes out as if it never had.
+"""Every process of the main path and of clicks is killed before and after each of its named steps; all comes out right.
+
+The steps are `failpoints.Step`: one without a point here fails the suite. That effects stand inside a step is held by
+tests/unit/kernel/test_steps.py, in the modules that it lists. Recommendations and insights have no steps: they are
+killed in tests/integration/test_recommendations.py and test_insights.py.
 
 One alone: pytest tests/faults/test_crash_points.py --full -k "orders-1:commit.after"
 """

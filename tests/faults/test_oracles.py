@@ -146,6 +146,12 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
     "a process was not asked": ("O6", lost("process", instance="keyring-1")),
     "a queue was not looked at": ("O6", lost("waiting", what="records before carriers")),
     "it took too long": ("O6", told(lambda history: history[-1].update(seconds=181.0))),
+    "its clock began after mending": (
+        "O6", told(lambda history: first(history, "over").update(at=samples.DEAD_AT - 200)),
+    ),
+    "a worker has ended of a bug": (
+        "O6", told(lambda history: first(history, "gone").update(code=1, expected=False)),
+    ),
     "a process is not ready": ("O6", another("state", "starting", "process")),
     "a record still waits": ("O6", another("count", 1, "waiting")),
 }  # fmt: skip

@@ -34,6 +34,7 @@ from tests.faults.holdings import Marks
 from tests.faults.load import PHASES, Load, RecordingShop
 from tests.fixtures import certificates, evidence
 from tests.fixtures.evidence import await_
+from tests.fixtures.shop import Event
 from tests.fixtures.stream import Background
 
 RECOVER_SECONDS = 180.0
@@ -67,6 +68,7 @@ class Trial:
         self.orders = Load(self.shop, history, faulty.carriers, seed, orders, people, phases)
         self._left = phases
         self._ended_at = time.monotonic()
+        self._over_at: float | None = None
         self._sending: Background | None = None
         self.judged = False
 
@@ -75,6 +77,7 @@ class Trial:
         if rest:
             at_rest(self.faulty, REST_SECONDS)
         self.marks = Marks.of(self.faulty)
+        self.faulty.witness = self
         self._sending = Background(self.orders.send)
         self.history.tell("began")
         return self
@@ -87,18 +90,43 @@ class Trial:
 
     @contextmanager
     def fault(self, name: str, target: str, **facts: Any) -> Iterator[None]:
-        """Note a fault that lasts as long as the block; the time of recovery is counted from its end."""
+        """Note a fault that lasts as long as the block.
+
+        The time of recovery is counted from when mending began within the block, else from its end.
+        """
+        self._over_at = None
         self.history.tell("fault", name=name, target=target, phase="begins", **facts)
         try:
             yield
         finally:
             self.history.tell("fault", name=name, target=target, phase="ends")
-            self._ended_at = time.monotonic()
+            self._ended_at = self._over_at or time.monotonic()
+
+    @property
+    def recovering_seconds(self) -> float:
+        """How long ago the last fault was over."""
+        return time.monotonic() - self._ended_at
+
+    def over(self) -> None:
+        """Note that the last of a fault is done: starting what it has ended is part of the recovery."""
+        self._over_at = time.monotonic()
+        self.history.tell("over")
+
+    def gone(self, instance: str, code: int | None, *, expected: bool) -> None:
+        """Note that a process was found to have ended."""
+        self.history.tell("gone", instance=instance, code=code, expected=expected)
 
     def requests(self, count: int) -> list[str]:
         """Wait until so many people have asked to be forgotten; return their requests."""
         await_("wishes", lambda: len(self.orders.requests) >= count, REST_SECONDS)
         return list(self.orders.requests.values())
+
+    def door(self, event: Event) -> int:
+        """Return what the door answers to an event, asked once; 0 where it does not answer."""
+        try:
+            return self.faulty.shop.post("/v1/events", event).status_code
+        except httpx.TransportError:
+            return 0
 
     def noticed(self, what: str, seconds: float = 60.0, *, holds: Callable[[], object]) -> None:
         """Wait for something that shows that a fault is felt, and note it."""
@@ -111,18 +139,19 @@ class Trial:
         while self._left:
             self.load()
         self._come_to_rest(within)
-        seconds = time.monotonic() - self._ended_at
+        seconds = self.recovering_seconds
         self.history.tell("recovered", seconds=round(seconds, 2), within=within)
         held = list(holdings.collect(self.faulty, self.marks, self.orders.orders_known, self.orders.requests))
         write(self.history.folder / HOLDINGS, [*held, *self._probes(held)])
         self._ask_the_verifier()
-        self.judged = True
+        self.judged, self.faulty.witness = True, None
         print(f"\n{self.history.folder.name}: recovered {seconds:.1f} s after the last fault")
 
     def end(self) -> None:
         """Let go of whatever still waits to be sent, and mend: a trial that failed must not spoil the next."""
         while self._left:
             self.load()
+        self.faulty.witness = None
         if not self.judged:
             self.faulty.repair()
 
