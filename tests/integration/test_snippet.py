@@ -213,6 +213,37 @@ async def test_the_how_tos_own_page_is_counted(shop: Shop) -> None:
     assert [each.item for each in shop.room.pages] == ["85123A"]
 
 
+async def test_what_the_snippet_cannot_read_reaches_the_shops_own_analytics_first(shop: Shop) -> None:
+    """A data layer is the shop's: whatever is pushed gets there, and nothing of ours is thrown at who pushed it."""
+    shop.before = """<script>
+        seen = []; thrown = [];
+        dataLayer = [{event: 'share', ecommerce: {items: [null]}}, {get event() { throw Error() }}];
+        dataLayer.push = function () {
+            seen.push('pushed');
+            return Array.prototype.push.apply(this, arguments);
+        };
+    </script>"""
+    shop.html = """<script>
+        const fault = {get ecommerce() { seen.push('read'); throw Error('ours') }, event: 'share'};
+        for (const said of [{event: 'add_to_cart', ecommerce: {items: [null, 0, {item_id: 'A'}]}}, fault, null, 1,
+                            {event: 'add_to_cart', ecommerce: {items: {map: 1}}}, {event: 'view_cart'}])
+            try { seen.push(dataLayer.push(said)) } catch (error) { thrown.push(String(error)) }
+    </script>"""
+    page = await (await shop.visitor()).new_page()
+    await page.goto(f"{shop.origin}/p/A")
+    assert await page.evaluate("thrown") == []
+    assert await page.evaluate("dataLayer.length") == 8
+    seen = await page.evaluate("seen.join(' ')")
+    assert seen == "pushed 3 pushed read 4 pushed 5 pushed 6 pushed 7 pushed 8", "the shop's own came first"
+    await leave(shop, page, 1)
+    (message,) = shop.beacons()
+    assert [(each["name"], each["params"].get("items")) for each in message["events"]] == [
+        ("share", []),
+        ("add_to_cart", [{"item_id": "A"}]),
+        ("view_cart", None),
+    ]
+
+
 async def test_what_was_pushed_before_it_was_there_counts(shop: Shop) -> None:
     shop.before = """<script>
         dataLayer = [{event: 'view_item', ecommerce: {items: [{item_id: 'A'}]}}];

@@ -32,15 +32,17 @@
     params = params || {};
     var shop = params.ecommerce || params, kept = {};
     if (params.search_term) kept.search_term = String(params.search_term).slice(0, 200);
-    if (shop.items && shop.items.map) kept.items = shop.items.slice(0, 10).map(function (item) {
+    if (shop.items && shop.items.map) kept.items = shop.items.slice(0, 10).filter(Boolean).map(function (item) {
       return { item_id: item.item_id || item.item_name, item_category: item.item_category };
     });
     events.push({ name: name, params: kept });
   }
   function hear(pushed) {
-    /* gtag() pushes its arguments, a data layer an object. */
-    if (pushed && pushed[0] == 'event') note(pushed[1], pushed[2]);
-    else if (pushed) note(pushed.event, pushed);
+    /* gtag() pushes its arguments, a data layer an object. What we cannot read is the shop's own, and no error of it. */
+    try {
+      if (pushed && pushed[0] == 'event') note(pushed[1], pushed[2]);
+      else if (pushed) note(pushed.event, pushed);
+    } catch (e) {}
   }
   function turn() {
     var left = page.page_location;
@@ -58,7 +60,7 @@
   layer = w.dataLayer = w.dataLayer || [];
   layer.forEach(hear);
   push = layer.push;
-  layer.push = function () { [].forEach.call(arguments, hear); return push.apply(layer, arguments); };
+  layer.push = function () { var done = push.apply(layer, arguments); [].forEach.call(arguments, hear); return done; };
   go = history.pushState;
   history.pushState = function () { go.apply(history, arguments); turn(); };
   w.addEventListener('popstate', turn);
