@@ -20,6 +20,7 @@ TRIED = {
     "came back in the same hours": "two cells, each with a tag in the same two or more hours, are one visitor's",
     "known moment of a visit": "a visit is known to the second: that cell is his",
     "order to another product": "an order is known to the second, with a product: what else he looked at",
+    "flood before and after a visit": "a shop is flooded right before and after: what leaves next is that visitor's",
     "trying all addresses": "every address and browser is tried, with all that is left of the key",
     "difference of two kinds": "how many looked at it and did not put it into the cart",
     "a day less its hours": "how many came in the hours without a crowd; never are both told",
