@@ -127,6 +127,7 @@ CLOSED = (
         "for each in {span, span.day})",
         "for each in {span})",
         (STORY + "test_a_closed_day_takes_none_of_its_hours[memory]",),
+        fails_by=("KeyError",),
     ),
     Mutant(
         "published-once",
