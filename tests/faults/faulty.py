@@ -123,11 +123,6 @@ class Faulty:
         except (httpx.TransportError, PlatformUnavailable):
             return ""
 
-    def counted(self, instance: str, *names: str) -> float:
-        """Return the sum of a worker's counters of these names, whatever their labels; 0 while it cannot be asked."""
-        lines = (line for line in self.metrics(instance).splitlines() if not line.startswith("#"))
-        return sum(float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] in names)
-
     def _health(self, instance: str) -> str:
         """Return where a living worker answers, also while Kafka or PostgreSQL is down."""
         running = processes.find_living(instance, Layout.at(self.state))

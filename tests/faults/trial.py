@@ -34,13 +34,12 @@ from tests.faults.holdings import Marks
 from tests.faults.load import PHASES, Load, RecordingShop
 from tests.fixtures import certificates, evidence
 from tests.fixtures.evidence import await_
-from tests.fixtures.shop import Event
 from tests.fixtures.stream import Background
 
 RECOVER_SECONDS = 180.0
 """Stated for every fault: after it has ended everything is ready, read and done within this time.
 
-Far above what is usual (docs/faults.md has the figures), for slow and busy machines.
+Far above what is usual, for slow and busy machines.
 """
 REST_SECONDS = 120.0
 STILL_SECONDS = 1.0
@@ -120,13 +119,6 @@ class Trial:
         """Wait until so many people have asked to be forgotten; return their requests."""
         await_("wishes", lambda: len(self.orders.requests) >= count, REST_SECONDS)
         return list(self.orders.requests.values())
-
-    def door(self, event: Event) -> int:
-        """Return what the door answers to an event, asked once; 0 where it does not answer."""
-        try:
-            return self.faulty.shop.post("/v1/events", event).status_code
-        except httpx.TransportError:
-            return 0
 
     def noticed(self, what: str, seconds: float = 60.0, *, holds: Callable[[], object]) -> None:
         """Wait for something that shows that a fault is felt, and note it."""
