@@ -60,7 +60,8 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        return started_at(self.pid) == self.started
+        # One that had died before it was noted has no start, and lives no more than any other dead one.
+        return bool(self.started) and started_at(self.pid) == self.started
 
 
 def started_at(pid: int) -> str:

@@ -171,8 +171,9 @@ class Keyring(RuleBasedStateMachine):
 
         What had ended by its date, and was forgotten, is known again from its first word to its last, and ends again.
         """
+        self.end_grounds()
         heard = [self.topics[name][: self.books.read[name]] for name in ("holds", "commands")]
-        before = copy.deepcopy(self.books.people), sum(key.alive for key in self.books.keys.values())
+        before = self.standing()
         for stretch in heard:
             if stretch:
                 start = data.draw(st.integers(0, len(stretch) - 1))
@@ -180,7 +181,17 @@ class Keyring(RuleBasedStateMachine):
                     change = self.carry_out(who, event)
                     assert not change.destroyed and not change.ended
         self.end_grounds()
-        assert (self.books.people, sum(key.alive for key in self.books.keys.values())) == before
+        assert self.standing() == before
+
+    def standing(self) -> tuple[dict[str, Subject], list[str]]:
+        """Return what holds something, or has a key, of everybody, and the keys that live."""
+        people = {
+            who: replace(
+                person, pairs={name: each for name, each in person.pairs.items() if each.ground or each.live}
+            )
+            for who, person in self.books.people.items()
+        }
+        return people, [kid for kid, key in self.books.keys.items() if key.alive]
 
     @rule()
     def the_database_is_copied(self) -> None:

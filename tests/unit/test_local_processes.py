@@ -47,6 +47,13 @@ def test_a_process_that_will_not_stop_is_killed_at_the_deadline(layout: Layout):
     assert not running.alive
 
 
+def test_a_process_that_died_before_it_was_noted_is_dead(layout: Layout):
+    """Otherwise everybody who waits for its end would wait for ever."""
+    running = processes.launch(SLEEP, layout, "here")
+    processes.kill(running)
+    assert not replace(running, started=processes.started_at(running.pid)).alive
+
+
 def test_how_a_child_ended_is_known(layout: Layout):
     """Whoever started a process can tell a kill from an exit; of others nothing is said."""
     running = processes.launch(SLEEP, layout, "here")

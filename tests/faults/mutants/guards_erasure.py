@@ -42,7 +42,7 @@ ROUNDS = (
         "services/erasure/rounds.py",
         "if any(pair(held) not in excepted for held in receipt.retained):",
         "if not receipt.owner:",
-        (DOMAIN + "test_an_owner_that_keeps_what_no_ground_holds_is_not_believed", MACHINE),
+        (DOMAIN + "test_an_owner_that_keeps_what_no_ground_holds_is_not_believed",),
     ),
     Mutant(
         "answers-of-this-round-only",
@@ -50,7 +50,7 @@ ROUNDS = (
         "services/erasure/rounds.py",
         "current = receipt.round == erasure.round",
         "current = receipt.round <= erasure.round",
-        (DOMAIN + "test_a_late_answer_of_an_older_round_does_not_stand_for_the_current_one", MACHINE),
+        (DOMAIN + "test_a_late_answer_of_an_older_round_does_not_stand_for_the_current_one",),
     ),
     Mutant(
         "no-answer-before-the-question",

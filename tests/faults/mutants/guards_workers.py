@@ -90,7 +90,7 @@ WORKERS = (
     ),
     Mutant(
         "label-opened-when-it-leaves",
-        "The address of a row is somebody else's: the subject is taken from the value and not from the row.",
+        "A label is opened as what it is not: no key of another category fits it.",
         "services/dispatch/labels.py",
         'ref = KeyRef(row.subject or "", Category.LOGISTICS, label.order)',
         'ref = KeyRef(row.subject or "", Category.TRANSACTION, label.order)',
