@@ -15,6 +15,7 @@ from services.kernel.errors import BrokerUnavailable, ConfigurationError
 
 QUIET = {"log_level": 0}
 PATIENCE_SECONDS = 20
+CONNECT_SECONDS = 90
 
 
 def refused_writes(settings: dict[str, str], topics: Iterable[str]) -> set[str]:
@@ -38,7 +39,7 @@ def refused_reads(settings: dict[str, str], topics: Iterable[str], group: str) -
     wanted, refused = set(topics), set()
     consumer = Consumer({**settings, **QUIET, "group.id": group})
     for topic in wanted:
-        error = consumer.list_topics(topic, PATIENCE_SECONDS).topics[topic].error
+        error = consumer.list_topics(topic, CONNECT_SECONDS).topics[topic].error
         if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             refused.add(topic)
     # Whoever may write a topic is told of it; that does not mean reading.

@@ -36,7 +36,7 @@ from services.recommendations.numbers import Numbers
 from services.recommendations.rows import lane_of_shop
 from tests.fixtures.platform import temporary_state
 
-WAIT_SECONDS = 40
+WAIT_SECONDS = 120
 QUIET_SECONDS = "0.2"
 TODAY = datetime.now(UTC).date()
 Lists = dict[tuple[str, str], list[tuple[str, float]]]
