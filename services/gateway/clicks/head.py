@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from services.gateway import body
+from services.gateway.clicks.addresses import Address, read_address
 from services.kernel.http.objecting import objects
 
 BODY_BYTES = 512 * 1024
@@ -78,11 +79,6 @@ def address_of(peer: str, head: Head, trusted: Sequence[Network]) -> str:
     return address
 
 
-def _read(said: bytes) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(said.strip().decode("ascii"))
-    except ValueError:
-        return None
-    # A socket that listens for both says of an IPv4 peer `::ffff:192.0.2.1`.
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+def _read(said: bytes) -> Address | None:
+    text = said.strip()
+    return read_address(text.decode("ascii")) if text.isascii() else None

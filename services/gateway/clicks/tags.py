@@ -10,9 +10,10 @@ share a tag by chance once in 2^72 pairs.
 
 import binascii
 import hashlib
-import ipaddress
+from ipaddress import IPv6Address
 
 from schemas.clicks import Kind
+from services.gateway.clicks.addresses import Address, read_address
 from services.kernel.sealing.tagging import TagKey, joined
 
 VISITOR_BITS, NETWORK_BITS = 64, 48
@@ -20,7 +21,6 @@ VISITOR_BITS, NETWORK_BITS = 64, 48
 one. The first 48 are the smallest part of the internet that somebody gets for nothing from a tunnel broker."""
 TAG_BYTES = 9
 """Twelve characters of base64url, without padding."""
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -31,7 +31,7 @@ class Visitor:
 
     def __init__(self, key: TagKey, storefront: str, address: str, agent: str) -> None:
         """Raises `KeyringUnavailable` when the key is dead."""
-        at = _read(address)
+        at = read_address(address)
         secret = key.mac(joined(storefront, _network(at, VISITOR_BITS), agent))
         self._base = hashlib.blake2b(digest_size=TAG_BYTES, key=secret, person=b"lethe-tag")
         self.mark = hashlib.blake2b(key=secret, digest_size=16, person=b"lethe-crowd").digest()
@@ -61,18 +61,8 @@ def name_of(kind: Kind, window: str, cell: str) -> bytes:
     return joined(kind, window, cell)
 
 
-def _read(address: str) -> Address | None:
-    """Return the address, an IPv4 one that is written as an IPv6 one as what it is; None for anything else."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return mapped or parsed
-
-
 def _network(address: Address | None, bits: int) -> str:
     """Return an IPv4 address whole, so many bits of an IPv6 one, "" for none."""
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.IPv6Address(int(address) >> 128 - bits << 128 - bits))
+    if isinstance(address, IPv6Address):
+        return str(IPv6Address(int(address) >> 128 - bits << 128 - bits))
     return str(address or "")
