@@ -5,20 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from schemas.clicks import CROWD
-from services.gateway.behind import Behind
-from services.gateway.clicks.anonymiser import Anonymiser, Mixing
+from services.gateway.clicks.anonymiser import Anonymiser
 from services.gateway.clicks.page import Page
 from tests.attacks.linking import Claim
-from tests.attacks.played import DayKeyring, HandClock, Shuffle, Topic, now, truth_of
+from tests.attacks.played import STEP, played_day
 from tests.attacks.results import Result, judged
-from tests.attacks.seen import Contribution, Stream, read
+from tests.attacks.seen import Contribution, Stream
 from tests.attacks.visits import DAY, Day, Shape, Visit, day_of
 
 ADDRESS = "203.0.113.7"
 WORDS = [Page("", term=f"forged word {number}") for number in range(495)]
 """What each of his user agents searches for."""
-STEP = timedelta(seconds=5)
 AT_ONCE = timedelta()
 MOST_CLAIMS = 20
 """About one victim."""
@@ -35,31 +32,18 @@ def victims_of(day: Day, count: int) -> list[Visit]:
 
 def flooded(shape: Shape, victims: Sequence[Visit], agents: int) -> Stream:
     """Return what the day leaves on the topic, with a flood right before and right after each of these visits."""
-    day, clock, topic = day_of(shape), HandClock(), Topic()
-    keyring = DayKeyring(clock, shape.seed)
-    behind = Behind(keyring, None)  # type: ignore[arg-type] # its `send` is replaced
-    behind.send = topic.send  # type: ignore[method-assign]
-    anonymiser = Anonymiser(keyring, behind, clock, Mixing(CROWD), "1", Shuffle(shape.seed))  # type: ignore[arg-type]
-    now(anonymiser._key.ask())
+    day = day_of(shape)
     waves = sorted(
         (visit.at + beside, number) for number, visit in enumerate(victims) for beside in (-STEP, AT_ONCE)
     )
-    waiting = [(visit.at, visit) for visit in day.visits]
-    at = DAY
-    while at < DAY + timedelta(days=1):
-        at += STEP
-        while waiting and waiting[0][0] < at:
-            clock.at, visit = waiting.pop(0)
-            anonymiser.take(day.site, visit.visitor.address, visit.visitor.agent, [visit.page])
-        clock.at = at
+
+    def flood(anonymiser: Anonymiser, at: datetime) -> None:
         while waves and waves[0][0] < at:
             _, number = waves.pop(0)
             for agent in range(agents):
                 anonymiser.take(day.site, ADDRESS, f"Forged/{len(waves)}.{number}.{agent}", WORDS)
-        topic.arrival += 1
-        now(anonymiser.leave())
-    cells, sealed = read(topic.raw)
-    return Stream(shape.name, topic.raw, cells, truth_of(day, keyring.material, CROWD), sealed)
+
+    return played_day(day, shape, beside=flood)
 
 
 def by_flood(stream: Stream, victims: Sequence[Visit]) -> Result:

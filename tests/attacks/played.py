@@ -1,7 +1,7 @@
 """Plays a day through the gateway's own anonymiser, in process, with a clock that is moved by hand."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,6 +20,8 @@ from tests.attacks.seen import Raw, Stream, Truth, read
 from tests.attacks.visits import DAY, SHOP, Day, Shape, Visit, day_of
 
 HOURS = 24
+STEP = timedelta(seconds=5)
+"""How often the gateway looks who may leave."""
 
 
 @dataclass
@@ -90,8 +92,14 @@ def played(shape: Shape, flush_seconds: float = 3600.0) -> Stream:
     return played_day(day_of(shape), shape, flush_seconds)
 
 
-def played_day(day: Day, shape: Shape, flush_seconds: float = 3600.0) -> Stream:
-    """Return the same of a day that may have more in it."""
+Beside = Callable[[Anonymiser, datetime], None]
+"""What somebody else sends through the same gateway before a moment."""
+
+
+def played_day(
+    day: Day, shape: Shape, flush_seconds: float = 3600.0, beside: Beside = lambda *_: None
+) -> Stream:
+    """Return the same of a day that may have more in it; `beside` is called before each look at who may leave."""
     clock = HandClock()
     keyring = DayKeyring(clock, shape.seed)
     topic = Topic()
@@ -99,24 +107,24 @@ def played_day(day: Day, shape: Shape, flush_seconds: float = 3600.0) -> Stream:
     behind.send = topic.send  # type: ignore[method-assign]
     mixing = Mixing(CROWD, frozenset(), flush_seconds)
     anonymiser = Anonymiser(keyring, behind, clock, mixing, "1", Shuffle(shape.seed))  # type: ignore[arg-type]
-    _play(anonymiser, clock, topic, day)
+    _play(anonymiser, clock, topic, day, beside)
     # The last hour ends with its day, and the key dies in the same moment; what was taken before is sealed already.
     cells, sealed = read(topic.raw)
     return Stream(shape.name, topic.raw, cells, truth_of(day, keyring.material, CROWD), sealed)
 
 
-def _play(anonymiser: Anonymiser, clock: HandClock, topic: Topic, day: Day) -> None:
-    step = timedelta(seconds=5)
+def _play(anonymiser: Anonymiser, clock: HandClock, topic: Topic, day: Day, beside: Beside) -> None:
     now(anonymiser._key.ask())
     at = DAY
     waiting = list(day.visits)[::-1]
     while at < DAY + timedelta(hours=HOURS):
-        at += step
+        at += STEP
         while waiting and waiting[-1].at < at:
             visit = waiting.pop()
             clock.at = visit.at
             anonymiser.take(day.site, visit.visitor.address, visit.visitor.agent, [visit.page])
         clock.at = at
+        beside(anonymiser, at)
         topic.arrival += 1
         now(anonymiser.leave())
 
