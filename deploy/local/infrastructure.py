@@ -15,7 +15,7 @@ from deploy.local.postgres import Cluster
 from deploy.local.processes import Launch, Running
 from deploy.local.secrets import Secrets
 
-START_SECONDS = 120
+START_SECONDS = 180
 STOP_SECONDS = 20
 PORTS: Mapping[str, tuple[str, ...]] = {
     KAFKA: ("kafka", "kafka-controller"),
@@ -61,14 +61,14 @@ def fetch_jars(layout: Layout, progress: jars.Progress | None = None) -> tuple[P
 def _start_kafka(kafka: Kafka, layout: Layout, identity: Identity, ready: Callable[[], bool]) -> None:
     kafka.prepare()
     running = ensure(kafka.launch(), layout, identity)
-    await_ready(running, ready, layout)
+    await_ready([(running, ready)], layout)
 
 
 def _start_cluster(cluster: Cluster, layout: Layout, identity: Identity) -> None:
     cluster.prepare()
 
     running = ensure(cluster.launch(), layout, identity, cluster.clear_lock)
-    await_ready(running, cluster.answers, layout)
+    await_ready([(running, cluster.answers)], layout)
 
 
 def ensure(
@@ -87,17 +87,22 @@ def ensure(
     return processes.launch(what, layout, identity.platform)
 
 
-def await_ready(running: Running, ready: Callable[[], bool], layout: Layout) -> None:
-    """Wait until a process serves; raise `PlatformUnavailable` when it ends before, or takes too long."""
-    until = time.monotonic() + START_SECONDS
-    while not ready():
-        log = layout.log(running.instance)
-        if not running.alive:
-            raise PlatformUnavailable(
-                f"{running.instance} ended while starting: {last_line(log)} (see {log})"
-            )
+def await_ready(starting: Iterable[tuple[Running, Callable[[], bool]]], layout: Layout) -> None:
+    """Wait until processes serve, each of which is asked in its own way.
+
+    Raises `PlatformUnavailable` when one takes too long, and at once when one ends: the others may be waiting for it.
+    """
+    waiting, until = list(starting), time.monotonic() + START_SECONDS
+    while waiting := [(running, ready) for running, ready in waiting if not ready()]:
+        for running, _ in waiting:
+            if not running.alive:
+                log = layout.log(running.instance)
+                raise PlatformUnavailable(
+                    f"{running.instance} ended while starting: {last_line(log)} (see {log})"
+                )
         if time.monotonic() > until:
-            raise PlatformUnavailable(f"{running.instance} is not ready after {START_SECONDS} s (see {log})")
+            late = waiting[0][0].instance
+            raise PlatformUnavailable(f"{late} is not ready after {START_SECONDS} s (see {layout.log(late)})")
         time.sleep(0.1)
 
 

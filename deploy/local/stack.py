@@ -7,7 +7,6 @@
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -131,7 +130,7 @@ class Stack:
             instance = workers.next_instance(process, self.layout)
             running = processes.launch(self.launch(process, instance), self.layout, self.identity.platform)
         if wait:
-            infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
+            workers.await_ready([running], self.layout)
         return instance
 
     def restart(self, instance: str, environment: Mapping[str, str] | None = None, wait: bool = True) -> None:
@@ -148,7 +147,7 @@ class Stack:
             what = replace(usual, environment={**usual.environment, **(environment or {})})
             running = processes.launch(what, self.layout, self.identity.platform)
         if wait:
-            infrastructure.await_ready(running, partial(workers.ready, running), self.layout)
+            workers.await_ready([running], self.layout)
 
     def exit_code(self, instance: str) -> int | None:
         """Return how an instance that this process started has ended (-9 for SIGKILL); None if it is not known."""
@@ -243,8 +242,7 @@ def stop(state: Path | str, say: Say = lambda _: None) -> int:
 def _start_workers(wanted: Iterable[WorkerProcess], stack: Stack, *, restored: bool) -> None:
     launches = [stack.launch(each, f"{each.principal}-1", restored=restored) for each in wanted]
     started = [infrastructure.ensure(each, stack.layout, stack.identity) for each in launches]
-    for running in started:
-        infrastructure.await_ready(running, partial(workers.ready, running), stack.layout)
+    workers.await_ready(started, stack.layout)
 
 
 def _choose_worker_ports(wanted: Iterable[WorkerProcess], layout: Layout, identity: Identity) -> Identity:

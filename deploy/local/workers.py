@@ -2,10 +2,11 @@
 
 import http.client
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
-from deploy.local import ports, processes
+from deploy.local import infrastructure, ports, processes
 from deploy.local.errors import PlatformRefused
 from deploy.local.layout import Identity, Layout
 from deploy.local.ports import LOOPBACK
@@ -115,3 +116,8 @@ def ready(running: Running) -> bool:
         return False
     finally:
         connection.close()
+
+
+def await_ready(started: Iterable[Running], layout: Layout) -> None:
+    """Wait until workers say that they work; raise `PlatformUnavailable` for the first that ends before."""
+    infrastructure.await_ready([(each, partial(ready, each)) for each in started], layout)

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from deploy.local import infrastructure, processes, workers
+from deploy.local import processes, workers
 from deploy.local.stack import Stack
 
 ANSWER_SECONDS = 30.0
@@ -44,7 +43,7 @@ class Watched:
         sampled = (sys.executable, "-m", "tests.benchmarks.sampler", str(out), process.module)
         launch = replace(plain, argv=sampled)
         running = processes.launch(launch, stack.layout, stack.identity.platform)
-        infrastructure.await_ready(running, partial(workers.ready, running), stack.layout)
+        workers.await_ready([running], stack.layout)
         return cls(stack, plain.instance, running.ports, out)
 
     @contextmanager

@@ -58,6 +58,10 @@ class Backup:
         shutil.copytree(self.files, folder)
         folder.chmod(0o700)
 
+    def names_a_kek_of(self, stack: Stack) -> bool:
+        """Whether a KEK file of that time is still there."""
+        return any((stack.layout.keks / each.name).exists() for each in self.keks.iterdir())
+
     def put_back_keks(self, stack: Stack) -> None:
         """Put the KEK files of that time beside those of today; the keyring must not run."""
         shutil.copytree(self.keks, stack.layout.keks, dirs_exist_ok=True)

@@ -9,6 +9,7 @@ from deploy.local.errors import PlatformUnavailable
 from tests.faults.backups import Backup, refused
 from tests.faults.town import Town, own_town
 from tests.fixtures import evidence
+from tests.fixtures.evidence import await_
 from tests.fixtures.lethe import lethe
 
 pytestmark = pytest.mark.slow
@@ -79,6 +80,7 @@ def test_a_keyring_from_before_an_erasure_serves_nobody_until_it_has_forgotten(
     orders, shipments = town.stages(*town.living), town.shipments(*town.living)
     if rotated:
         lethe(town.stack.state, "keys", "rotate")
+        await_("the old versions are destroyed", lambda: not backup.names_a_kek_of(town.stack))
     backup.put_back(town.stack)
     if rotated:
         # The versions that the copy names are destroyed: only with the files of that time could it serve.

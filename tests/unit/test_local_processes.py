@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import ports, processes
+from deploy.local import infrastructure, ports, processes
+from deploy.local.errors import PlatformUnavailable
 from deploy.local.layout import Layout
 from deploy.local.processes import Launch
 
@@ -63,6 +64,26 @@ def test_how_a_child_ended_is_known(layout: Layout):
     assert processes.exit_code("sleeper-1", layout) == -signal.SIGKILL
     assert processes.exit_code("sleeper-2", layout) is None
     assert processes.exit_code("sleeper-3", layout) is None
+
+
+def test_the_one_that_ended_is_named_and_not_the_one_that_waits_for_it(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+):
+    """Who starts a platform hears the cause, at once, and not that somebody else is late."""
+    monkeypatch.setattr(infrastructure, "START_SECONDS", 5)
+    refuses = Launch("refuses-1", (sys.executable, "-c", "print('kek-missing')"))
+    started = [processes.launch(each, layout, "here") for each in (SLEEP, refuses)]
+    with pytest.raises(PlatformUnavailable, match="refuses-1 ended while starting: kek-missing"):
+        infrastructure.await_ready([(each, lambda: False) for each in started], layout)
+
+
+def test_who_takes_too_long_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    """Those that serve are no longer asked."""
+    monkeypatch.setattr(infrastructure, "START_SECONDS", 0.2)
+    late = processes.launch(SLEEP, layout, "here")
+    serves = replace(late, instance="serves-1")
+    with pytest.raises(PlatformUnavailable, match=r"sleeper-1 is not ready after 0\.2 s"):
+        infrastructure.await_ready([(serves, lambda: True), (late, lambda: False)], layout)
 
 
 def test_a_pid_that_went_to_somebody_else_is_not_touched(layout: Layout):
