@@ -110,11 +110,18 @@ class Faulty:
         return running.pid if running is not None else None
 
     def ready(self, instance: str) -> bool:
-        """Return what a worker process says of itself, whatever else is down; False for one that says nothing."""
+        """Whether a worker process says that it is ready, whatever else is down; False for one that says nothing."""
+        return self._answers_ready(instance) == 200
+
+    def waits(self, instance: str) -> bool:
+        """Whether a worker process lives and says that it is not ready."""
+        return self._answers_ready(instance) == 503
+
+    def _answers_ready(self, instance: str) -> int:
         try:
-            return httpx.get(self._health(instance) + "/ready", timeout=5).status_code == 200
+            return httpx.get(self._health(instance) + "/ready", timeout=5).status_code
         except (httpx.TransportError, PlatformUnavailable):
-            return False
+            return 0
 
     def metrics(self, instance: str) -> str:
         """Return a worker's metrics page, empty while it cannot be asked."""
@@ -122,6 +129,11 @@ class Faulty:
             return httpx.get(self._health(instance) + "/metrics", timeout=10).text
         except (httpx.TransportError, PlatformUnavailable):
             return ""
+
+    def counted(self, instance: str, name: str) -> float:
+        """Return the sum of a worker's counters of this name, whatever their labels; 0 while it cannot be asked."""
+        lines = (line for line in self.metrics(instance).splitlines() if not line.startswith("#"))
+        return sum(float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] == name)
 
     def _health(self, instance: str) -> str:
         """Return where a living worker answers, also while Kafka or PostgreSQL is down."""

@@ -3,25 +3,36 @@
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import faults
+from tests.faults import faults, rules
 from tests.faults.faulty import WORKERS, Faulty
+from tests.faults.oracles import OFFERED
 from tests.faults.trial import Trial
+from tests.fixtures import evidence
 
 Begin = Callable[..., Trial]
 DAY = 86_400.0
+LEASE_OVER_SECONDS = 15.0
+"""Longer than a worker may use a key that it was given."""
 
 
 @pytest.mark.full
 def test_kafka_is_killed_and_stays_away(trial: Begin, faulty: Faulty) -> None:
-    """The shop is told to wait; workers say that they are not ready; nothing is lost (T1)."""
+    """The shop is told to wait; workers live and say that they are not ready; nothing is lost (T1)."""
     it = trial()
+    order = it.orders.plan(rules.NEVER_PAID)
     it.load()
     with it.fault("kill -9", "kafka", away_seconds=10), faults.killed(faulty, "kafka"):
         it.load()
+        it.noticed("the door answers 503", holds=lambda: it.door(order[0]) == 503)
+        for worker in WORKERS:
+            it.noticed(f"{worker} waits", holds=lambda name=worker: faulty.waits(f"{name}-1"))
         time.sleep(10)
+    for event in order:
+        it.shop.say([event])
     it.judge()
 
 
@@ -95,11 +106,13 @@ def test_connections_to_the_database_are_reset(trial: Begin, faulty: Faulty) -> 
     it.judge()
 
 
-LOCKS = (
-    "LOCK TABLE orders.lane IN ACCESS EXCLUSIVE MODE",
-    "SELECT FROM carriers.lane FOR UPDATE",
-    "LOCK TABLE orders.orders, carriers.shipment, erasure.erasure IN ACCESS EXCLUSIVE MODE",
-)
+LOCKS = {
+    "LOCK TABLE orders.lane IN ACCESS EXCLUSIVE MODE": "orders",
+    "SELECT FROM carriers.lane FOR UPDATE": "carriers",
+    "LOCK TABLE orders.orders, carriers.shipment, erasure.erasure IN ACCESS EXCLUSIVE MODE": "orders",
+}
+"""What is locked, and a worker that must meet it."""
+GIVEN_UP = "lethe_retries_total"
 
 
 @pytest.mark.full
@@ -107,10 +120,15 @@ def test_a_lock_is_held(trial: Begin, faulty: Faulty) -> None:
     """Longer than a statement may wait: workers give up, try again, and dead-letter nothing (T1)."""
     it = trial(orders=120, people=3, phases=len(LOCKS) + 1)
     it.load()
-    for statement in LOCKS:
+    for statement, worker in LOCKS.items():
+        before = faulty.counted(f"{worker}-1", GIVEN_UP)
         with it.fault("lock held", statement), faults.locked(faulty, statement):
             it.load()
-            time.sleep(10)
+            it.noticed(
+                f"{worker} has given up a batch",
+                holds=lambda name=f"{worker}-1", before=before: faulty.counted(name, GIVEN_UP) > before,
+            )
+            time.sleep(5)
     it.judge()
 
 
@@ -129,14 +147,38 @@ def test_the_disk_is_full(trial: Begin, faulty: Faulty, cluster: str) -> None:
     it.judge()
 
 
+PAID = "SELECT count(*) FROM orders.orders WHERE stage = 'paid' AND order_id = ANY ($1)"
+LABELS = "SELECT count(*) FROM carriers.outbox WHERE partner IS NOT NULL AND sealed <> '{}'"
+
+
+def _count(faulty: Faulty, sql: str, *arguments: object) -> int:
+    return int(evidence.rows(faulty.stack.admin_dsn("data", "lethe"), sql, *arguments)[0]["count"])
+
+
 @pytest.mark.full
 def test_the_keyring_is_away_for_a_minute(trial: Begin, faulty: Faulty) -> None:
-    """The door answers 503, dispatch waits with what it has decided; nothing leaves unsealed (U1, T1)."""
-    it = trial()
-    it.load()
-    with it.fault("away", "keyring", away_seconds=60), faults.away(faulty, "keyring"):
+    """The door answers 503, gateway and dispatch wait; after the last lease no label leaves (U1, T1)."""
+    it, partners = trial(), [carrier.shipments for carrier in faulty.carriers]
+    order = it.orders.plan(rules.NEVER_PAID)
+    with ExitStack() as held:
+        # Dispatch is held up until the keyring is gone: there are labels, then, that could leave.
+        held.enter_context(faults.locked(faulty, "SELECT FROM carriers.lane FOR UPDATE"))
         it.load()
-        time.sleep(60)
+        it.noticed("orders are paid", holds=lambda: _count(faulty, PAID, it.orders.orders_known))
+        with it.fault("away", "keyring", away_seconds=60), faults.away(faulty, "keyring"):
+            held.close()
+            it.load()
+            it.noticed("the door answers 503", holds=lambda: it.door(order[0]) == 503)
+            for worker in ("gateway", "carriers"):
+                it.noticed(f"{worker} waits", holds=lambda name=worker: faulty.waits(f"{name}-1"))
+            time.sleep(LEASE_OVER_SECONDS)
+            since = evidence.marks(faulty.stack)
+            time.sleep(60 - LEASE_OVER_SECONDS)
+            assert _count(faulty, LABELS), "there was nothing that could have left"
+            left = evidence.read(faulty.stack, partners, since)
+            assert not [entry for entry in left if entry.type == OFFERED]
+    for event in order:
+        it.shop.say([event])
     it.judge()
 
 

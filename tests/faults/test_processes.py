@@ -59,14 +59,25 @@ def test_a_worker_is_asked_to_stop(trial: Begin, faulty: Faulty) -> None:
 
 @pytest.mark.full
 def test_a_zombie_wakes_with_what_it_had_in_hand(trial: Begin, faulty: Faulty) -> None:
-    """SIGSTOP past the session, then SIGCONT: what it had in hand has no second effect (T1)."""
+    """SIGSTOP past the session, others take its lanes, SIGCONT: what it had in hand has no second effect (T1)."""
     it = trial(orders=180, people=5, phases=6)
     for worker in ("orders", "carriers", "erasure"):
         with faults.joined(faulty, worker) as guest:
             it.load()
+            lanes = _partitions(faulty, guest)
+            it.history.tell("lanes", **{guest: {topic: sorted(numbers) for topic, numbers in lanes.items()}})
             with it.fault("SIGSTOP, SIGCONT", guest), faults.frozen(faulty, guest):
                 it.load()
+                it.noticed(
+                    f"others have the lanes of {guest}",
+                    holds=lambda name=f"{worker}-1", lanes=lanes: _has(_partitions(faulty, name), lanes),
+                )
     it.judge()
+
+
+def _has(lanes: dict[str, frozenset[int]], others: dict[str, frozenset[int]]) -> bool:
+    """Whether somebody has all lanes that another one had."""
+    return all(numbers <= lanes.get(topic, frozenset()) for topic, numbers in others.items())
 
 
 @pytest.mark.full

@@ -34,6 +34,7 @@ from tests.faults.holdings import Marks
 from tests.faults.load import PHASES, Load, RecordingShop
 from tests.fixtures import certificates, evidence
 from tests.fixtures.evidence import await_
+from tests.fixtures.shop import Event
 from tests.fixtures.stream import Background
 
 RECOVER_SECONDS = 180.0
@@ -125,6 +126,13 @@ class Trial:
         began = time.monotonic()
         await_(what, holds, seconds)
         self.history.tell("noticed", what=what, seconds=round(time.monotonic() - began, 2))
+
+    def door(self, event: Event) -> int:
+        """Return what the door answers to an event, asked once; 0 where it does not answer."""
+        try:
+            return self.faulty.shop.post("/v1/events", event).status_code
+        except httpx.TransportError:
+            return 0
 
     def judge(self, within: float = RECOVER_SECONDS) -> None:
         """Send the rest, wait until everything has ended, write down what is held, and ask the verifier."""
