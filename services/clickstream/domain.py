@@ -19,7 +19,7 @@ SKEW = timedelta(minutes=5)
 MOST_TEXT = 250
 _FORM = re.compile(CELL_FORM.replace("$", r"\Z"))
 REMEMBERED = timedelta(days=10)
-"""How long it is known that a window is closed."""
+"""How long it is known that a window is closed; longer where it is not told yet."""
 OLDEST = timedelta(days=7)
 """What a window that ended earlier still gets is late: less than is remembered, more than the log keeps."""
 KEPT = MONTH

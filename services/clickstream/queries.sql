@@ -139,7 +139,12 @@ DELETE FROM dropped USING unnest($1::text[], $2::text[]) AS summed (storefront, 
 WHERE dropped.storefront = summed.storefront AND dropped.day = summed.day
 
 -- name: forget_windows
-DELETE FROM closing WHERE stage = 'closed' AND ends_at < $1
+-- A day goes with all its windows or not at all: what is not told yet needs every row of them (complete, ended).
+DELETE FROM closing AS old WHERE stage = 'closed' AND ends_at < $1 AND NOT EXISTS (
+    SELECT FROM closing AS other
+    WHERE other.storefront = old.storefront AND other."window" BETWEEN old.day AND old.day || 'T99'
+        AND (other.stage <> 'closed' OR (other.lane = 0 AND NOT other.told) OR other.ends_at >= $1)
+)
 
 -- name: forget_asked
 DELETE FROM early WHERE asked_at < $1

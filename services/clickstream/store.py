@@ -123,7 +123,7 @@ class ClickStore(Protocol):
         """Store what may be told of dropped masses, let go of their parts; return the days not told before."""
 
     async def forget(self, tx: Transaction, before: datetime) -> None:
-        """Forget closed windows that ended before, and what was asked before."""
+        """Forget windows of days of which everything is told and ended before, and what was asked before."""
 
     async def expire(self, tx: Transaction, before: datetime, limit: int) -> None:
         """Delete published numbers (at most so many) and dropped masses of windows that had ended by then."""

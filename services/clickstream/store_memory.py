@@ -157,11 +157,7 @@ class MemoryClicks:
 
     async def ended(self, tx: Transaction, days: Collection[Span]) -> dict[Span, int]:
         rows, masses = _table(tx, "closing"), _table(tx, "dropped")
-        unfinished = {
-            Span(*key[:2]).day
-            for key, row in rows.items()
-            if row["stage"] is not Stage.CLOSED or (key[2] == SUMMING and not row["told"])
-        }
+        unfinished = _unfinished(rows)
         return {
             day: sum(mass for key, mass in masses.items() if key[:2] == day)
             for day in days
@@ -178,9 +174,9 @@ class MemoryClicks:
 
     async def forget(self, tx: Transaction, before: datetime) -> None:
         closings, asked = _table(tx, "closing"), _table(tx, "early")
-        for key in [
-            key for key, row in closings.items() if row["stage"] is Stage.CLOSED and row["ends_at"] < before
-        ]:
+        young = {Span(*key[:2]).day for key, row in closings.items() if row["ends_at"] >= before}
+        kept = young | _unfinished(closings)
+        for key in [key for key in closings if Span(*key[:2]).day not in kept]:
             del closings[key]
         for key in [key for key, asked_at in asked.items() if asked_at < before]:
             del asked[key]
@@ -191,6 +187,15 @@ class MemoryClicks:
             del numbers[key]
         for day in [day for day in masses if opened(Span(*day))[3] <= before]:
             del masses[day]
+
+
+def _unfinished(closings: Mapping[Any, Mapping[str, Any]]) -> set[Span]:
+    """Return days of which a window is not closed in some lane, or not told."""
+    return {
+        Span(*key[:2]).day
+        for key, row in closings.items()
+        if row["stage"] is not Stage.CLOSED or (key[2] == SUMMING and not row["told"])
+    }
 
 
 def _table(tx: Transaction, name: str) -> dict[Any, Any]:

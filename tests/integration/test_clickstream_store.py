@@ -10,7 +10,7 @@ import pytest
 
 from schemas.clicks import Kind
 from schemas.topics import LANES
-from services.clickstream import closing
+from services.clickstream import closing, ending
 from services.clickstream.app import MIGRATIONS
 from services.clickstream.domain import Reason, Rules, Span
 from services.clickstream.handler import reminder
@@ -220,6 +220,26 @@ async def test_a_cut_that_broke_off_between_two_lanes_is_finished_and_moves_no_e
     assert len(cuts) == LANES and first.items() <= cuts.items()
     assert set((await room.told()).values()) == {5, 15}
     await room.as_expected()
+
+
+async def test_no_window_is_forgotten_before_all_of_its_day_is_told(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was away for longer than closings are remembered still tells all of it, in however many pieces."""
+    monkeypatch.setattr(ending, "REMEMBERED", timedelta(0))
+    monkeypatch.setattr(closing, "PIECE_CELLS", 3)
+    hour = hour_of(OVER, 3)
+    room.say(cell for number in range(20) for cell in room.crowd(OVER, f"p{number}", 3))
+    room.say(cell for number in range(20) for cell in room.crowd(hour, f"word {number}", 5, kind="search"))
+    room.say(cell for number in range(20) for cell in room.crowd(hour, f"rare {number}", 3, kind="search"))
+    await room.read()
+    for lane in (*range(LANES), 0):
+        await room.ending.look()
+        while str(lane) in await room.storage.waiting() and await room.turn.handle_due(str(lane)):
+            await room.ending.look()
+    assert await room.told() == {(SHOP, hour, "search", f"word {number}"): 5 for number in range(20)}
+    assert await room.masses() == {(SHOP, OVER): 100}
+    assert await room.table("closing") == 0
 
 
 async def test_an_operator_closes_a_day_of_one_shop_with_its_hours_before_it_is_over(room: Room) -> None:
