@@ -46,7 +46,8 @@ class HttpServer:
     @property
     def ready(self) -> bool:
         """Whether it listens."""
-        return self._server is not None and self._server.started
+        serving = self._task is not None and not self._task.done()
+        return serving and self._server is not None and self._server.started
 
     async def start(self) -> None:
         """Listen; raises `ConfigurationError` where the port cannot be had."""

@@ -99,6 +99,14 @@ CLOSED = (
         (ENDING + "test_what_is_counted_already_is_not_cut_off",),
     ),
     Mutant(
+        "forgotten-when-told",
+        "A worker that was away for long forgets a window lane by lane as it closes, and never tells its numbers.",
+        WORKER + "queries.sql",
+        "(other.stage <> 'closed' OR (other.lane = 0 AND NOT other.told) OR other.ends_at >= $1)",
+        "other.lane < 0",
+        (STORY + "test_no_window_is_forgotten_before_all_of_its_day_is_told[postgres]",),
+    ),
+    Mutant(
         "closed-window",
         "What comes for a closed window is counted, and nobody will ever close it again.",
         WORKER + "domain.py",

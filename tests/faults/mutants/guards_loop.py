@@ -477,6 +477,17 @@ FAILURES = (
         ),
     ),
     Mutant(
+        "parts-cancelled-aloud",
+        "A part that is cancelled, but not by its stop, ends in silence: its process is up without it.",
+        WORKER + "background.py",
+        "return None if self._asked else",
+        "return None if task.done() else",
+        (
+            "tests/unit/kernel/test_background.py::test_a_cancellation_that_nobody_asked_for_is_a_bug",
+            "tests/unit/kernel/test_process.py::test_a_part_that_ends_by_a_bug_ends_its_process[cancelled]",
+        ),
+    ),
+    Mutant(
         "parts-know-their-process",
         "The same, because nobody told the parts how to stop their process.",
         WORKER + "process.py",

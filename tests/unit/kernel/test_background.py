@@ -92,6 +92,24 @@ async def test_a_bug_asks_the_process_to_stop(wrong_at: int) -> None:
     background.STOPPING.reset(token)
 
 
+async def test_a_cancellation_that_nobody_asked_for_is_a_bug() -> None:
+    """What it awaits may be cancelled by somebody else: the part would end, and its process stay."""
+
+    class Cancelled(Counting):
+        async def _work(self) -> None:
+            raise asyncio.CancelledError
+
+    stopping = asyncio.Event()
+    token = background.STOPPING.set(stopping)
+    part = Cancelled()
+    await part.start()
+    await asyncio.sleep(0.01)
+    assert stopping.is_set() and not part.ready
+    with pytest.raises(RuntimeError):
+        await part.stop()
+    background.STOPPING.reset(token)
+
+
 async def test_a_cancellation_that_is_lost_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the process would never end, and whoever waits for it neither."""
     monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)

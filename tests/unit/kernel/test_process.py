@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 _PROCESS = """
 import asyncio, os, signal, sys
@@ -18,6 +20,8 @@ class Part(Background):
         await asyncio.sleep(0.1)
         if "bug" in sys.argv:
             raise ZeroDivisionError
+        if "cancelled" in sys.argv:
+            raise asyncio.CancelledError
 
 class Patient(Background):
     async def _work(self):
@@ -47,9 +51,10 @@ def _process(*arguments: str) -> tuple[int, list[str], bool]:
     return ended.returncode, lines, "still here" in ended.stdout
 
 
-def test_a_part_that_ends_by_a_bug_ends_its_process() -> None:
+@pytest.mark.parametrize("end", ["bug", "cancelled"])
+def test_a_part_that_ends_by_a_bug_ends_its_process(end: str) -> None:
     """A keyring whose chores have ended would keep what has expired, and nobody would start it again."""
-    code, said, stayed = _process("bug")
+    code, said, stayed = _process(end)
     assert code == 1 and not stayed
     assert "background work ended" in said
 
