@@ -6,6 +6,7 @@ from pathlib import Path
 from schemas.topics import read_by
 from services.kernel.broker.interface import Broker
 from services.kernel.clock import SystemClock
+from services.kernel.http.server import HttpServer
 from services.kernel.settings import WorkerSettings
 from services.kernel.storage.interface import Storage
 from services.kernel.storage.postgres import PostgresStorage
@@ -19,7 +20,6 @@ from services.keyring.limits import Limits
 from services.keyring.readiness import Replay
 from services.keyring.receipts import Signer
 from services.keyring.rights import Guests
-from services.keyring.server import HttpServer
 from services.keyring.service import KeyringService
 from services.keyring.settings import Settings
 from services.keyring.tag_key import TagKeyEnd
@@ -47,7 +47,8 @@ def parts(settings: Settings, broker: Broker, storage: PostgresStorage, signer: 
         ready=lambda: replay.ready and chores.ready,
         rotate=chores.rotate,
     )
-    return TagKeyEnd(storage), chores, replay, HttpServer(settings, api.app())
+    server = HttpServer(api.app(), settings.http_host, settings.http_port, settings.certificate())
+    return TagKeyEnd(storage), chores, replay, server
 
 
 async def run(settings: WorkerSettings) -> None:

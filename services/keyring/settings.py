@@ -40,12 +40,16 @@ class Settings(WorkerSettings):
         """Return the limit of one principal."""
         return self.opening_limits.get(principal, MOST_OPENINGS_PER_SECOND)
 
-    def check_transport(self) -> None:
-        """Refuse to send keys in clear over a network that others may listen on."""
+    def certificate(self) -> tuple[Path, Path] | None:
+        """Return what keys travel under: certificate and key, or nothing where nobody else can listen.
+
+        Raises `ConfigurationError` where they would travel in clear over a network that others may listen on.
+        """
         if self.http_certificate and self.http_certificate_key:
-            return
+            return self.http_certificate, self.http_certificate_key
         if not (_loopback(self.http_host) or self.http_private_network):
             raise ConfigurationError("tls-required", host=self.http_host)
+        return None
 
 
 def _loopback(host: str) -> bool:

@@ -119,16 +119,19 @@ def of(tmp_path: Path, **more: Any) -> Settings:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_keys_travel_in_clear_on_the_loopback(tmp_path: Path, host: str) -> None:
-    of(tmp_path, http_host=host).check_transport()
+    assert of(tmp_path, http_host=host).certificate() is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "keyring"])
 def test_keys_travel_under_tls_anywhere_else(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigurationError, match="tls-required"):
-        of(tmp_path, http_host=host).check_transport()
-    of(tmp_path, http_host=host, http_private_network=True).check_transport()
+        of(tmp_path, http_host=host).certificate()
+    assert of(tmp_path, http_host=host, http_private_network=True).certificate() is None
     pem = tmp_path / "pem"
-    of(tmp_path, http_host=host, http_certificate=pem, http_certificate_key=pem).check_transport()
+    assert of(tmp_path, http_host=host, http_certificate=pem, http_certificate_key=pem).certificate() == (
+        pem,
+        pem,
+    )
 
 
 def test_limits_can_be_set_per_principal(tmp_path: Path) -> None:

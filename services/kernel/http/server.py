@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -30,14 +31,17 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves an ASGI application. Says neither who calls nor what it is: no access log, no server header."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
+    def __init__(self, app: Any, host: str, port: int, certificate: tuple[Path, Path] | None = None) -> None:
+        """`certificate` names two PEM files, the second one the key; none: without TLS."""
         self.host = host
         self.port = port
         """The chosen one after `start` where 0 was asked for."""
+        ssl_certfile, ssl_keyfile = certificate or (None, None)
         config = uvicorn.Config(
             app, lifespan="off", ws="none", interface="asgi3", access_log=False, log_config=None,
             server_header=False, proxy_headers=False, limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=FINISH_SECONDS,
+            ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile,
         )  # fmt: skip
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
@@ -48,7 +52,11 @@ class HttpServer:
         return self._server.started and self._task is not None and not self._task.done()
 
     async def start(self) -> None:
-        """Return when serving; raise `ConfigurationError` where the address cannot be had."""
+        """Return when serving; raise `ConfigurationError` where the address or the certificate cannot be had."""
+        try:
+            self._server.config.load()
+        except OSError:
+            raise ConfigurationError("certificate-unusable") from None
         listening = self._listen()
         self.port = listening.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]))

@@ -413,4 +413,21 @@ DOOR_OF_KEYS = (
         "if not self.http_host:",
         ("tests/unit/test_keyring_rights.py::test_keys_travel_under_tls_anywhere_else",),
     ),
+    Mutant(
+        "keys-under-the-certificate",
+        "The operator sets a certificate, and keys travel in clear all the same.",
+        "services/kernel/http/server.py",
+        "ssl_certfile, ssl_keyfile = certificate or (None, None)",
+        "ssl_certfile, ssl_keyfile = None, None",
+        ("tests/unit/kernel/test_http_server.py::test_it_serves_under_tls_and_not_in_clear",),
+        fails_by=("ConnectError",),
+    ),
+    Mutant(
+        "ended-servers-not-ready",
+        "A server that has ended goes on being given requests.",
+        "services/kernel/http/server.py",
+        "return self._server.started and self._task is not None and not self._task.done()",
+        "return self._server.started",
+        ("tests/unit/kernel/test_http_server.py::test_a_server_that_serves_no_more_is_not_ready",),
+    ),
 )
