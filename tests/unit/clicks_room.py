@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.clicks import Cell, CellsSeen
 from services.gateway.clicks.anonymiser import Anonymiser, Mixing
+from services.gateway.clicks.contribution import Contribution
 from services.gateway.clicks.page import Page
 from services.gateway.clicks.site import Site
 from services.gateway.refusals import Code, Refusal
@@ -40,11 +41,15 @@ class Kafka:
 
     def __init__(self) -> None:
         self.away = False
+        self.silent = False
+        """Whether it neither takes nor refuses."""
         self.sick: int | None = None
         """A partition that has no leader."""
         self.messages: list[Message] = []
 
     async def send(self, messages: Sequence[Message]) -> None:
+        if self.silent:
+            await asyncio.Event().wait()
         if self.away or self.sick in [message.partition for message in messages]:
             raise Refusal(Code.BROKER_UNAVAILABLE)
         self.messages += messages
@@ -93,6 +98,11 @@ class Room:
     def events(self) -> list[CellsSeen]:
         """Return what Kafka has."""
         return [CellsSeen.model_validate_json(message.value or b"") for message in self.kafka.messages]
+
+    def waiting(self) -> list[Contribution]:
+        """Return what waits for a crowd."""
+        crowds = [each.crowd for each in self.anonymiser._rooms.values()]
+        return [each for crowd in crowds for mine in crowd._visitors.values() for each in mine]
 
     def cells(self) -> list[Cell]:
         """Return the cells that Kafka has, in the order of the log."""

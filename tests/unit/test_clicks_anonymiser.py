@@ -483,6 +483,32 @@ async def test_who_stops_while_kafka_is_away_says_what_is_lost(room: Room) -> No
     assert lost.count == 5
 
 
+async def test_who_stops_loses_one_sick_lane_and_no_other(room: Room) -> None:
+    """Wherever it stands in the row: all others are sent once it was refused."""
+    for visitor in range(5):
+        room.visit(visitor, *[Page("", term=f"lamp {number}") for number in range(100)])
+    lanes = Counter(lane_of_cell("shop", each.id) for each in room.waiting())
+    room.kafka.sick = min(lanes)
+    lost = Lost("kafka-away")
+    await room.anonymiser.stop()
+    assert lost.count == lanes.pop(room.kafka.sick)
+    assert {message.partition for message in room.kafka.messages} == set(lanes)
+
+
+async def test_who_stops_does_not_wait_for_a_kafka_that_says_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be killed before it could count what is lost."""
+    monkeypatch.setattr(module, "LAST_SECONDS", 0.05)
+    lost = Lost("kafka-away")
+    for visitor in range(5):
+        room.visit(visitor)
+    room.kafka.silent = True
+    async with asyncio.timeout(20):
+        await room.anonymiser.stop()
+    assert lost.count == 5
+
+
 async def test_nobody_is_left_in_memory_or_told_of(room: Room) -> None:
     """Neither an address nor an agent nor a path outlives the call, in the buffer, a metric or a repr."""
     address, agent = "198.51.100.77", "Quxolotl/77 (unique)"

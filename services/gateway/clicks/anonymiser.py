@@ -5,13 +5,16 @@ loses is what waited in it: of the current hour at most, `MOST_WAITING` contribu
 confirmed yet.
 """
 
+import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.clicks import CROWD, LEAST_CROWD, Kind, window_of
 from schemas.envelope import to_the_hour
+from schemas.topics import LANES
 from services.gateway.behind import Behind
 from services.gateway.clicks.cells import cells_of
 from services.gateway.clicks.contribution import Contribution, SealedCells
@@ -38,6 +41,8 @@ EARLY_SECONDS = 600.0
 TOLD_IN = 100
 """How many wait is told in steps: each page would be dated otherwise."""
 TICK_SECONDS = 1.0
+LAST_SECONDS = 12.0
+"""How long a gateway that stops tries to send: one lane that Kafka never answers for, and then all others."""
 HOUR_SECONDS = 3_600.0
 
 _log = log.get(__name__)
@@ -111,7 +116,9 @@ class Anonymiser(Background):
         await super().stop()
         for room in list(self._rooms):
             self._end(room)
-        await self._send()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._send(refusals=LANES)
         _drop(Dropped.KAFKA_AWAY, self._departures.give_up())
         await self._key.stop()
 
@@ -209,8 +216,8 @@ class Anonymiser(Background):
         # What somebody searched for is not known here for longer than its hour.
         self._cells.clear()
 
-    async def _send(self) -> None:
-        metrics.CELLS_SENT.inc(await self._departures.send())
+    async def _send(self, refusals: int = 1) -> None:
+        await self._departures.send(refusals)
         metrics.CELLS_WAITING.labels(reason="kafka").set(self._departures.waiting)
         minute = self._clock.now().replace(second=0, microsecond=0)
         if minute != self._told:

@@ -21,6 +21,7 @@ from services.gateway.refusals import Refusal
 from services.kernel.broker.interface import Message
 from services.kernel.broker.partition import lane_of_cell
 from services.kernel.failpoints import Step, step
+from services.kernel.telemetry import metrics
 
 RECORD_BYTES = 200 * 1024
 """About so long a record becomes: less than the producer's batch."""
@@ -61,25 +62,23 @@ class Departures:
         self.waiting += len(contributions)
         return True
 
-    async def send(self) -> int:
-        """Send everything that waits, the oldest first; return how many contributions Kafka has now.
+    async def send(self, refusals: int = 1) -> None:
+        """Send everything that waits, the oldest first, until Kafka has not confirmed so many times.
 
-        Stops at the first lane that Kafka does not confirm. What waits for that lane goes behind all others, so that
-        a sick lane holds none of them the next time.
+        What waits for a lane that it does not confirm goes behind all others: a sick lane holds none of them.
         """
-        arrived = 0
-        while self._lanes:
+        while self._lanes and refusals:
             room, lane, mine = self._lanes[0]
             try:
                 with step(Step.CLICKS):
                     await self._behind.send(list(records(room, lane, mine, self._policy)))
             except Refusal:
                 self._last(lane)
-                break
+                refusals -= 1
+                continue
             self._lanes.popleft()
             self.waiting -= len(mine)
-            arrived += len(mine)
-        return arrived
+            metrics.CELLS_SENT.inc(len(mine))
 
     def _last(self, lane: int) -> None:
         """Put a lane behind all others; among what it gets the order stays."""

@@ -104,6 +104,23 @@ FLOODED = (
         (ANONYMISER + "test_a_lane_that_kafka_cannot_take_holds_no_other",),
     ),
     Mutant(
+        "last-try-for-every-lane",
+        "A gateway stops, and one lane without a leader costs the crowds of all others.",
+        "services/gateway/clicks/anonymiser.py",
+        "await self._send(refusals=LANES)",
+        "await self._send()",
+        (ANONYMISER + "test_who_stops_loses_one_sick_lane_and_no_other",),
+    ),
+    Mutant(
+        "last-try-ends",
+        "A gateway waits for a silent Kafka until it is killed, and nobody hears what was lost.",
+        "services/gateway/clicks/anonymiser.py",
+        "            async with asyncio.timeout(LAST_SECONDS):",
+        "            async with asyncio.timeout(None):",
+        (ANONYMISER + "test_who_stops_does_not_wait_for_a_kafka_that_says_nothing",),
+        fails_by=("TimeoutError",),
+    ),
+    Mutant(
         "clicks-beside-orders",
         "While a lane of clicks has no leader every order waits ten seconds.",
         "services/gateway/app.py",
