@@ -166,7 +166,10 @@ class Trial:
             await_("every order has met its fate", self._fates_met, within)
         except AssertionError:
             words = evidence.last_words(self.faulty.stack)
-            raise AssertionError(f"orders do not end: {self._unmet()}; processes said {words}") from None
+            dead = [carrier.failure for carrier in self.faulty.carriers if carrier.failure is not None]
+            raise AssertionError(
+                f"orders do not end: {self._unmet()}; processes said {words}; carriers that gave up: {dead}"
+            ) from None
         for request in self.orders.requests.values():
             await_("certified, with nothing open", partial(self._settled, request), within)
 
