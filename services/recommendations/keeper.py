@@ -143,7 +143,7 @@ class Keeper:
             await asyncio.sleep(0)
         for shop in shops.values():
             self._changed(shop)
-        metrics.LANES_OWNED.set(len(lanes))
+        metrics.LANES_OWNED.labels("recommendations").set(len(lanes))
 
     async def tell(self) -> None:
         """Publish the lists of shops that have changed and then were quiet, or have changed for too long.

@@ -83,7 +83,7 @@ BATCH_RECORDS = _histogram(
 # A zombie that was stopped; normal during a rebalance, an alarm when it goes on.
 LANE_LOST = _counter("lane_lost_total", "Batches given up because another owner has the lane.")
 # How many lanes this instance works on right now.
-LANES_OWNED = _gauge("lanes_owned", "Lanes assigned to this instance.")
+LANES_OWNED = _gauge("lanes_owned", "Lanes assigned to this instance.", "worker")
 # Broker, store or keyring away: the loop waits, nothing is lost.
 RETRIES = _counter("retries_total", "Batches rolled back to be tried again, by reason.", "code")
 # A store error of class 22/23 was narrowed down to one key.

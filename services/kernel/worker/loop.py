@@ -110,13 +110,13 @@ class Loop:
             self._lanes[name] = lane
             self._tasks[name] = asyncio.create_task(self._run_lane(lane))
         self._joined = True
-        metrics.LANES_OWNED.set(len(self._lanes))
+        metrics.LANES_OWNED.labels(self._worker.name).set(len(self._lanes))
 
     async def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         """Let batches in hand finish, then let go; a batch that does not finish loses at the lane lock."""
         names = {self._worker.lane(partition) for partition in partitions}
         await self._let_go([self._lanes.pop(name) for name in names if name in self._lanes])
-        metrics.LANES_OWNED.set(len(self._lanes))
+        metrics.LANES_OWNED.labels(self._worker.name).set(len(self._lanes))
 
     async def _let_go(self, lanes: list[Lane]) -> None:
         for lane in lanes:

@@ -15,6 +15,7 @@ from services.kernel.decision import Outgoing
 from services.kernel.errors import ConfigurationError, LaneLost
 from services.kernel.ids import random_id
 from services.kernel.storage.interface import OutboxRow
+from services.kernel.telemetry import metrics
 from services.kernel.worker.decode import Decoder, lane_of
 from services.kernel.worker.endings import CONSUMED, DEAD_LETTERED, REPEATED, SUPPRESSED
 from services.kernel.worker.loop import Loop
@@ -160,6 +161,18 @@ async def test_a_broken_record_leaves_coordinates_and_length_only(
     letters = [each for letters in world.storage.tables.letters.values() for each in letters]
     assert [(each.code.replace("-", "_"), each.value) for each in letters] == [(code.replace("-", "_"), None)]
     assert world.storage.tables.endings["words", DEAD_LETTERED] == 1
+
+
+async def test_the_lanes_of_each_worker_of_a_process_are_counted_apart(world: World) -> None:
+    """Dispatch has two in one process; one that let go of its lanes must not look as if the other had."""
+    metrics.LANES_OWNED.labels("other").set(2)
+    world.start()
+    await world.joined()
+    owned = {
+        name: metrics.LANES_OWNED.labels(name)._value.get()  # type: ignore[attr-defined]
+        for name in ("sample", "other")
+    }
+    assert owned == {"sample": 12, "other": 2}
 
 
 async def test_erasure_removes_rows_and_stops_late_events(world: World) -> None:
