@@ -156,3 +156,8 @@ def test_no_long_number_stays_however_it_is_written(words: str, digits: str, bet
 def test_no_e_mail_address_stays(address: str, words: str) -> None:
     term = term_of(f"{words} {address}")
     assert term is None or "@" not in term
+
+
+def test_an_address_with_two_signs_is_no_term() -> None:
+    """A slip of the finger makes it no less somebody's."""
+    assert "jane" not in (term_of("ja\u200bne@@mail.example") or "")

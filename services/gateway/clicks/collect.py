@@ -224,7 +224,7 @@ def _count(reading: Reading) -> None:
 
 def _told(reading: Reading, pages: Sequence[Page], origin: bytes) -> Response:
     """Answer what was read, and say by name what was not taken."""
-    if not reading.dropped:
+    if pages and not reading.dropped:
         return _taken(origin)
     refused = REFUSED_BY_NAME & reading.dropped.keys()
     if refused and not pages:

@@ -41,7 +41,7 @@ class Found(NamedTuple):
     end: int
 
 
-_AT = re.compile(r"[^\s@]+\s?@\s?[^\s@]+|(?:^|\s)@[^\s@]{3,}")
+_AT = re.compile(r"[^\s@]+\s?@[\s@]*[^\s@]+|(?:^|\s)@[^\s@]{3,}")
 _SPELT = re.compile(
     r"[^\s@]+\s?[\[( ](?:at|ät)[\]) ]\s?[^\s@]+?\s?(?:[\[( ](?:dot|punkt|point)[\]) ]\s?|\.)[a-z]{2,}"
 )
