@@ -51,7 +51,7 @@ def seed(pytestconfig: pytest.Config) -> int:
 def faulty(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Faulty]:
     """One whole platform with a shop and two carriers, for every test that leaves it whole again.
 
-    Of a full run shared by two processes each has its own; each is searched at its end.
+    Of a full run shared by several processes each has its own; each is searched at its end.
     """
     with faulty_platform(tmp_path_factory.mktemp("faulty")) as found:
         yield found

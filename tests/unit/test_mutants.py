@@ -83,7 +83,7 @@ def test_a_mutant_is_killed_survives_or_is_nonsense(copy: Copy) -> None:
     guard = Mutant("door", "Anybody comes in.", "room.py", *WITHOUT, (strict,))
     blind = Mutant("blind", "Anybody comes in.", "room.py", *WITHOUT, (strict, lax))
     broken = Mutant("broken", "Nothing.", "room.py", "return False", "return flase", (strict,))
-    assert still_green(copy, [guard, blind], None) == []
+    assert still_green([copy], [guard, blind], None) == []
     seen = [try_out(each, copy, None) for each in (guard, blind, broken)]
     assert [each.verdict for each in seen] == [KILLED, SURVIVED, BROKEN]
     assert seen[0].errors == ("AssertionError",) and seen[1].why == lax and "NameError" in seen[2].why

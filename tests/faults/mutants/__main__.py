@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         copies = [Copy.of(ROOT, folder / f"tree-{number}") for number in range(asked.jobs)]
         needed = any(each.needs_platform and not each.own_platform for each in chosen)
         state = stack.enter_context(_platform()) if needed else None
-        if wrong := still_green(copies[0], chosen, state):
+        if wrong := still_green(copies, chosen, state):
             print("these fail with every guard in place:", *wrong, sep="\n  ")
             return 1
         verdicts = list(_tried(chosen, copies, state))
@@ -46,7 +46,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--without-platform", action="store_true", help="leave out what needs Kafka or PostgreSQL"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="copies of the tree that work side by side")
+    parser.add_argument("--jobs", type=int, default=3, help="copies of the tree that work side by side")
     parser.add_argument("--page", action="store_true", help=f"only write {PAGE}")
     parser.add_argument("--verdicts", action="store_true", help="only say what earlier runs have found")
     return parser.parse_args(arguments)

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -143,12 +144,24 @@ def judge(mutant: Mutant, seen: list[dict[str, str]]) -> Verdict:
     return Verdict(mutant.name, KILLED, "", errors)
 
 
-def still_green(copy: Copy, mutants: Iterable[Mutant], state: Path | None) -> list[str]:
-    """Return the killing tests that fail although nothing was taken away: they would show nothing."""
+def still_green(copies: Sequence[Copy], mutants: Iterable[Mutant], state: Path | None) -> list[str]:
+    """Return the killing tests that fail although nothing was taken away: they would show nothing.
+
+    The copies share them, file by file: what tests of one file set up in common is set up once.
+    """
     killers = sorted({killer for mutant in mutants for killer in mutant.killers})
-    seen = copy.run(killers, state, seconds=20 * MOST_SECONDS)
-    failed = [f"{each['test']} {each['error']}" for each in seen if each["outcome"] == "failed"]
-    missing = [killer for killer in killers if not any(_of(killer, each["test"]) for each in seen)]
+    files = sorted({killer.partition("::")[0] for killer in killers})
+    shares: list[list[str]] = [[] for _ in copies]
+    for killer in killers:
+        shares[files.index(killer.partition("::")[0]) % len(copies)].append(killer)
+
+    def seen(copy: Copy, share: list[str]) -> list[dict[str, str]]:
+        return copy.run(share, state, seconds=20 * MOST_SECONDS) if share else []
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        ended = [each for found in pool.map(seen, copies, shares) for each in found]
+    failed = [f"{each['test']} {each['error']}" for each in ended if each["outcome"] == "failed"]
+    missing = [killer for killer in killers if not any(_of(killer, each["test"]) for each in ended)]
     return failed + [f"{killer} was not run" for killer in missing]
 
 
