@@ -17,6 +17,7 @@ from services.kernel.broker.partition import partition_of
 from services.scan import scan
 from tests.fixtures import evidence
 from tests.fixtures.carrier import KEEP, REPORTED, Carrier, headers_of
+from tests.fixtures.counted import counted
 from tests.fixtures.evidence import await_
 from tests.fixtures.lethe import lethe, redrive
 from tests.fixtures.platform import Platform
@@ -68,8 +69,7 @@ class Scene:
     def count(self, worker: str, topic: str, code: str) -> float:
         """Return how many dead letters a worker has counted of a topic under a code."""
         page = httpx.get(self.stack.health_url(f"{worker}-1") + "/metrics").text
-        name = f'lethe_dead_letters_total{{code="{code}",topic="{topic}"}} '
-        return sum(float(line[len(name) :]) for line in page.splitlines() if line.startswith(name))
+        return counted(page, "lethe_dead_letters_total", code=code, topic=topic)
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +183,8 @@ def test_a_value_moved_to_another_order_reaches_nobody(scene: Scene) -> None:
     before = len(evidence.read(scene.stack, [scene.carriers[1].shipments]))
     scene.shop.say(paid(scene.subject, order))
     page = scene.stack.health_url("carriers-1") + "/metrics"
-    dropped = f'lethe_partner_dropped_total{{code="unsealing-failed",partner="{scene.carriers[1].name}"}} 1.0'
-    await_("dropped", lambda: dropped in httpx.get(page).text)
+    why = {"code": "unsealing-failed", "partner": scene.carriers[1].name}
+    await_("dropped", lambda: counted(httpx.get(page).text, "lethe_partner_dropped_total", **why) == 1)
     assert len(evidence.read(scene.stack, [scene.carriers[1].shipments])) == before
     scene.shop.say(cancelled(scene.subject, order))
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,6 +21,7 @@ from tests.benchmarks.bare_clicks import BARE
 from tests.benchmarks.costs import Cost, Costs
 from tests.benchmarks.gateway import await_listening
 from tests.benchmarks.result import Result, table
+from tests.fixtures.counted import counted
 from tests.fixtures.lethe import lethe
 
 SECONDS = 6.0
@@ -150,8 +150,7 @@ def _page(chance: random.Random) -> dict[str, object]:
 def _counted(platform: Stack, metric: str) -> float:
     """Return how many contributions of visitors to cells a metric of the gateway's says, whatever its labels."""
     with urlopen(f"{platform.health_url('gateway-1')}/metrics", timeout=10) as page:
-        lines = page.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(metric + r"[ {]", line))
+        return counted(page.read().decode(), metric)
 
 
 @contextmanager

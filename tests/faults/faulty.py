@@ -17,6 +17,7 @@ from tests.faults.rules import INSTANCES
 from tests.fixtures import search
 from tests.fixtures.canaries import MARKS
 from tests.fixtures.carrier import FIELDS, Carrier
+from tests.fixtures.counted import counted
 from tests.fixtures.evidence import WORKERS, await_
 from tests.fixtures.platform import temporary_state
 from tests.fixtures.shop import Shop
@@ -132,8 +133,7 @@ class Faulty:
 
     def counted(self, instance: str, name: str) -> float:
         """Return the sum of a worker's counters of this name, whatever their labels; 0 while it cannot be asked."""
-        lines = (line for line in self.metrics(instance).splitlines() if not line.startswith("#"))
-        return sum(float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] == name)
+        return counted(self.metrics(instance), name)
 
     def _health(self, instance: str) -> str:
         """Return where a living worker answers, also while Kafka or PostgreSQL is down."""

@@ -10,11 +10,12 @@ import pytest
 from tests.faults import faults
 from tests.faults.faulty import PROCESSES, WORKERS, Faulty
 from tests.faults.trial import Trial
+from tests.fixtures.counted import samples
 from tests.fixtures.evidence import await_
 
 Begin = Callable[..., Trial]
 INSTANCES = [f"{worker}-1" for worker in WORKERS]
-TOLD = "lethe_lag_records{"
+TOLD = "lethe_lag_records"
 
 
 @pytest.mark.full
@@ -138,10 +139,8 @@ def _partitions(faulty: Faulty, instance: str) -> dict[str, frozenset[int]]:
 
     def told() -> dict[str, frozenset[int]] | None:
         found: dict[str, set[int]] = {}
-        for line in faulty.metrics(instance).splitlines():
-            if line.startswith(TOLD):
-                labels = dict(each.split("=") for each in line[len(TOLD) : line.index("}")].split(","))
-                found.setdefault(labels["topic"].strip('"'), set()).add(int(labels["partition"].strip('"')))
+        for sample in samples(faulty.metrics(instance), TOLD):
+            found.setdefault(sample.labels["topic"], set()).add(int(sample.labels["partition"]))
         return {topic: frozenset(numbers) for topic, numbers in found.items()} or None
 
     return await_(f"{instance} tells its lanes", told)

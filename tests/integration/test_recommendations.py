@@ -34,6 +34,7 @@ from services.kernel.broker.admin import BrokerAdmin
 from services.recommendations.domain import lists
 from services.recommendations.numbers import Numbers
 from services.recommendations.rows import lane_of_shop
+from tests.fixtures.counted import counted
 from tests.fixtures.platform import temporary_state
 
 WAIT_SECONDS = 120
@@ -131,9 +132,9 @@ class World:
         """Wait until a shop's lists are as wanted and return them."""
         return await_(lambda: (lists := self.lists(shop)) and wanted(lists) and lists)
 
-    def metric(self, instance: str, start: str) -> float:
+    def metric(self, instance: str, name: str, **labels: str) -> float:
         page = urllib.request.urlopen(self.stack.health_url(instance) + "/metrics", timeout=5).read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(start))
+        return counted(page, name, **labels)
 
     def is_ready(self, instance: str) -> bool:
         try:
@@ -211,7 +212,7 @@ def test_killed_it_knows_what_it_knew_and_tells_nothing_twice(world):
 def test_an_aborted_record_changes_no_table(world):
     """Faust would have read it: its number would be in a list, and in the table for ever."""
     instance = world.one()
-    read = world.metric(instance, 'lethe_records_total{ending="consumed"')
+    read = world.metric(instance, "lethe_records_total", ending="consumed")
     shop = world.new_shop()
     producer = world.producer(**{"transactional.id": "clickstream.test"})
     producer.init_transactions()
@@ -227,7 +228,7 @@ def test_an_aborted_record_changes_no_table(world):
     rows = [each.key().decode() for each in world.read(RECOMMENDATIONS_ROWS.name)]
     assert not [row for row in rows if "aborted" in row]
     # The aborted one and the markers are passed by: nothing is left to read.
-    assert world.metric(instance, 'lethe_records_total{ending="consumed"') == read + 2
+    assert world.metric(instance, "lethe_records_total", ending="consumed") == read + 2
 
 
 def test_a_second_instance_shares_the_shops_and_inherits_them(world):
