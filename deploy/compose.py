@@ -13,6 +13,7 @@ from deploy.settings import (
     KAFKA,
     POSTGRES,
     PROCESSES,
+    STOP_SECONDS,
     TOGETHER,
     Addresses,
     WorkerProcess,
@@ -156,6 +157,7 @@ def _kafka() -> dict[str, Any]:
         "depends_on": _after(secrets="completed_successfully"),
         "healthcheck": _health("/bin/bash", "-c", "</dev/tcp/127.0.0.1/9092"),
         "restart": "unless-stopped",
+        "stop_grace_period": f"{STOP_SECONDS}s",
     }
 
 
@@ -175,6 +177,7 @@ def _postgres(name: str) -> dict[str, Any]:
         "depends_on": _after(secrets="completed_successfully"),
         "healthcheck": _health("pg_isready", "-q", "-h", "127.0.0.1", "-U", "admin"),
         "restart": "unless-stopped",
+        "stop_grace_period": f"{STOP_SECONDS}s",
     }
 
 
@@ -208,6 +211,7 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         "depends_on": _after(access="completed_successfully"),
         "healthcheck": _health("python", "-c", BY_HEALTH),
         "restart": "unless-stopped",
+        "stop_grace_period": f"{STOP_SECONDS}s",
         **({"ports": [f"127.0.0.1::{HTTP_PORT}"]} if process.principal in _DOORS else {}),
     }
 

@@ -10,6 +10,10 @@ from importlib.util import find_spec
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """Largest record batch a broker takes: a 256 KiB event is about 1 MiB once padded and sealed."""
 
+STOP_SECONDS = 30
+"""A process that was asked to stop is left so long before it is killed: a worker answers what is in hand (15 s), and
+the gateway lets its crowds leave (12 s)."""
+
 KAFKA: Mapping[str, str] = {
     "process.roles": "broker,controller",
     "node.id": "1",

@@ -14,9 +14,9 @@ from deploy.local.layout import CLUSTERS, Identity, Layout
 from deploy.local.postgres import Cluster
 from deploy.local.processes import Launch, Running
 from deploy.local.secrets import Secrets
+from deploy.settings import STOP_SECONDS
 
 START_SECONDS = 180
-STOP_SECONDS = 20
 PORTS: Mapping[str, tuple[str, ...]] = {
     KAFKA: ("kafka", "kafka-controller"),
     **{f"postgres-{cluster}": (f"postgres-{cluster}",) for cluster in CLUSTERS},

@@ -23,9 +23,7 @@ from deploy.local.processes import Launch, Running
 from deploy.local.secrets import Secrets
 from deploy.local.status import Status as Status
 from deploy.local.status import status as status
-from deploy.settings import WorkerProcess, process_of
-
-WORKER_STOP_SECONDS = 15
+from deploy.settings import STOP_SECONDS, WorkerProcess, process_of
 
 Say = Callable[[str], None]
 
@@ -277,8 +275,7 @@ def _stop(layout: Layout, chosen: Callable[[Running], bool], say: Say = lambda _
         group = [each for each in living if _stage(each) == stage]
         if group:
             say("stopping " + ", ".join(each.instance for each in group))
-        deadline = WORKER_STOP_SECONDS if isinstance(stage, int) else infrastructure.STOP_SECONDS
-        processes.stop(group, layout, deadline)
+        processes.stop(group, layout, STOP_SECONDS)
     return len(living)
 
 

@@ -14,7 +14,9 @@ from deploy.docker.grant_access import Server
 from deploy.local.access import reconcile_databases
 from deploy.local.layout import Layout
 from deploy.local.secrets import Secrets, public_jwk
-from deploy.settings import PROCESSES
+from deploy.settings import PROCESSES, STOP_SECONDS
+from services.gateway.clicks.anonymiser import LAST_SECONDS
+from services.kernel.http.server import FINISH_SECONDS
 
 
 def test_the_committed_files_are_what_the_settings_say():
@@ -40,6 +42,13 @@ def test_every_worker_can_be_scaled():
         assert "container_name" not in service and "hostname" not in service
         assert all(port.startswith("127.0.0.1::") for port in service.get("ports", ()))
         assert "LETHE_INSTANCE" not in service["environment"]
+
+
+def test_nobody_is_killed_while_what_is_in_hand_is_answered_and_crowds_leave():
+    assert STOP_SECONDS > FINISH_SECONDS + LAST_SECONDS
+    stopping = [each for each in compose.document()["services"].values() if each.get("restart")]
+    assert len(stopping) == len(PROCESSES) + 3
+    assert {each["stop_grace_period"] for each in stopping} == {f"{STOP_SECONDS}s"}
 
 
 def test_a_container_gets_the_secrets_of_its_own_principal_only():
