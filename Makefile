@@ -34,7 +34,7 @@ test: forget-outcomes check
 # run: make faults SEED=7
 SEED ?= 20261123
 faults: setup
-	$(BIN)/python -m pytest tests/faults --full -n 3 --dist loadfile --durations=15 --seed $(SEED)
+	$(BIN)/python -m pytest tests/faults --full $(SHARED) --durations=15 --seed $(SEED)
 	LETHE_EXAMPLES=20 $(BIN)/python -m pytest $(SHARED) --hypothesis-seed=$(SEED) \
 	    tests/unit/test_keyring_machine.py tests/unit/test_erasure_machine.py tests/unit/fuzz
 	$(BIN)/python -m tests.faults.mutants
