@@ -58,6 +58,9 @@ BY_HEALTH = (
     "raise SystemExit(c.getresponse().status!=200)"
 )
 
+_RUNS_ON = {"restart": "unless-stopped", "stop_grace_period": f"{STOP_SECONDS}s"}
+"""Of whoever is there until he is stopped."""
+
 
 def document() -> dict[str, Any]:
     """Return the whole compose document."""
@@ -156,8 +159,7 @@ def _kafka() -> dict[str, Any]:
         "networks": ["platform"],
         "depends_on": _after(secrets="completed_successfully"),
         "healthcheck": _health("/bin/bash", "-c", "</dev/tcp/127.0.0.1/9092"),
-        "restart": "unless-stopped",
-        "stop_grace_period": f"{STOP_SECONDS}s",
+        **_RUNS_ON,
     }
 
 
@@ -176,8 +178,7 @@ def _postgres(name: str) -> dict[str, Any]:
         "networks": [_network(name)],
         "depends_on": _after(secrets="completed_successfully"),
         "healthcheck": _health("pg_isready", "-q", "-h", "127.0.0.1", "-U", "admin"),
-        "restart": "unless-stopped",
-        "stop_grace_period": f"{STOP_SECONDS}s",
+        **_RUNS_ON,
     }
 
 
@@ -210,8 +211,7 @@ def _worker(process: WorkerProcess) -> dict[str, Any]:
         "networks": sorted({"platform", _network(process.cluster)}),
         "depends_on": _after(access="completed_successfully"),
         "healthcheck": _health("python", "-c", BY_HEALTH),
-        "restart": "unless-stopped",
-        "stop_grace_period": f"{STOP_SECONDS}s",
+        **_RUNS_ON,
         **({"ports": [f"127.0.0.1::{HTTP_PORT}"]} if process.principal in _DOORS else {}),
     }
 
