@@ -62,7 +62,7 @@ imports:
 demo: setup
 	$(BIN)/lethe demo
 
-# Some 20 minutes, on a machine that does nothing else; writes build/bench.json and the tables of docs/benchmarks.md.
+# Some 15 minutes, on a machine that does nothing else; writes build/bench.json and the tables of docs/benchmarks.md.
 bench: setup $(PEERS)/.ready
 	$(BIN)/python -m tests.benchmarks
 
