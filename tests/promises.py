@@ -1,9 +1,11 @@
 """Holds `docs/promises.md` to the truth: a promise marked kept needs a living test, one that ran and passed.
 
-Run at the end of `make test`, after everything else: `python -m tests.promises`.
+Run at the end of `make test`, after everything else: `python -m tests.promises`. Where a tool or real inputs are absent some
+tests skip: that is said, and is no fault as long as another test of the promise has passed; with LETHE_CI set it is one.
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -41,7 +43,7 @@ def read(text: str) -> list[Row]:
     return [Row(*row) for row in cells if len(row) == 4 and row[0] in IDS]
 
 
-def faults(rows: list[Row], outcomes: Mapping[str, str]) -> list[str]:
+def faults(rows: list[Row], outcomes: Mapping[str, str], *, may_skip: bool = False) -> list[str]:
     """Return what is wrong with the table, a line each."""
     found = []
     if [row.promise for row in rows] != list(IDS):
@@ -54,14 +56,20 @@ def faults(rows: list[Row], outcomes: Mapping[str, str]) -> list[str]:
         if row.status == NOT_YET and not row.where:
             found.append(f"{row.promise}: not yet, but it does not say what is missing")
         ended = {test: outcomes.get(test, "not run") for test in row.tests}
-        found += [f"{row.promise}: {test} {how}" for test, how in ended.items() if how != "passed"]
+        enough = {"passed", "skipped"} if may_skip and "passed" in ended.values() else {"passed"}
+        found += [f"{row.promise}: {test} {how}" for test, how in ended.items() if how not in enough]
     return found
 
 
 def main() -> None:
     """Exit 1 and say why when the table promises more than the tests show."""
-    found = faults(read(TABLE.read_text(encoding="utf-8")), json.loads(OUTCOMES.read_text()))
-    print("\n".join(found) or "every promise marked kept has a living test")
+    rows, outcomes = read(TABLE.read_text(encoding="utf-8")), json.loads(OUTCOMES.read_text())
+    strict = faults(rows, outcomes)
+    found = faults(rows, outcomes, may_skip="LETHE_CI" not in os.environ)
+    for line in strict:
+        print(line if line in found else f"{line}: shown here by other tests only")
+    if not found:
+        print("every promise marked kept has a living test")
     sys.exit(bool(found))
 
 

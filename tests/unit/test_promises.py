@@ -24,6 +24,16 @@ def test_a_promise_whose_test_did_not_pass_is_not_kept(outcome: str) -> None:
     assert f"S1: {TEST} {outcome}" in faults(ROWS, outcomes)
 
 
+@pytest.mark.parametrize(("others", "kept"), [("passed", True), ("skipped", False), ("failed", False)])
+def test_a_skipped_test_is_made_up_for_by_one_that_passed_and_by_nothing_else(
+    others: str, kept: bool
+) -> None:
+    rows = [replace(row, shown_by=f"{row.shown_by} `tests/x.py::test_y`") for row in ROWS]
+    outcomes = {TEST: others, "tests/x.py::test_y": "skipped"}
+    assert (faults(rows, outcomes, may_skip=True) == []) is kept
+    assert faults(rows, outcomes) != []
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
