@@ -1,7 +1,8 @@
 """Holds `docs/promises.md` to the truth: a promise marked kept needs a living test, one that ran and passed.
 
-Run at the end of `make test`, after everything else: `python -m tests.promises`. Where a tool or real inputs are absent some
-tests skip: that is said, and is no fault as long as another test of the promise has passed; with LETHE_CI set it is one.
+Run at the end of `make test`, after everything else: `python -m tests.promises`. Where a tool or real inputs are
+absent some tests skip: that is said, and is no fault as long as another test of the promise has passed; with LETHE_CI
+set it is one.
 """
 
 import json
