@@ -52,7 +52,42 @@ class CommittedThread(driver.AIOKafkaConsumerThread):
 
 
 class CommittedConsumer(driver.Consumer):
-    """What Faust calls a consumer, over such a thread."""
+    """What Faust calls a consumer, over such a thread; reads the statistics only when nothing will drop what it read.
+
+    After a recovery Faust resumes their partitions, seeks to what was committed, and only then empties its queues and
+    resumes the flow: records that were read after the seek and before the emptying would never be seen again. And it
+    lets a fetch that is under way see the partitions change: emptied, that set means all partitions to aiokafka.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._waiting: set[TP] = set()
+        """Partitions of the statistics that are read from when the flow is resumed."""
+        self._moving = asyncio.Lock()
+        """Held by whoever moves the position of a partition: by fetching, or by seeking."""
+        super().__init__(*arguments, **options)
+
+    async def perform_seek(self) -> None:
+        """Seek when no fetch is under way, which would move on from there."""
+        async with self._moving:
+            await super().perform_seek()
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Stop reading these, now or later."""
+        paused = set(tps)
+        self._waiting -= paused
+        super().pause_partitions(paused)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read the changelog at once, the statistics from `resume_flow` on."""
+        later = {each for each in tps if each.topic == STATISTICS.name}
+        self._waiting |= later
+        super().resume_partitions(set(tps) - later)
+
+    def resume_flow(self) -> None:
+        """Let the flow go on, the statistics with it."""
+        super().resume_flow()
+        super().resume_partitions(self._waiting)
+        self._waiting.clear()
 
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -68,7 +103,8 @@ class CommittedConsumer(driver.Consumer):
         return await super().wait_first(*waits, timeout=timeout)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        return await super()._getmany(active_partitions, min(timeout, POLL_SECONDS))
+        async with self._moving:
+            return await super()._getmany(set(active_partitions or ()), min(timeout, POLL_SECONDS))
 
 
 class Transport(driver.Transport):

@@ -74,7 +74,8 @@ def run(scene: Scene, storm: "Storm | None" = None) -> Run:
     try:
         await_("every order has met its fate", lambda: finished(scene.stack, stream), PATIENCE_SECONDS)
     except AssertionError:
-        pytest.fail(f"orders stand at {unmet(scene.stack, stream)}")
+        words = evidence.last_words(scene.stack)
+        pytest.fail(f"orders stand at {unmet(scene.stack, stream)}; {words}")
     await_("every outgoing row is published", lambda: evidence.unpublished(scene.stack) == 0)
     seconds = time.monotonic() - began
     print(f"\n{ORDERS} orders {'through a storm' if storm else 'undisturbed'} in {seconds:.1f} s")

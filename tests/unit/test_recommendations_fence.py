@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from faust.types import TP
 from pydantic import SecretStr
 
 from schemas.topics import LANES, RECOMMENDATIONS_ROWS, STATISTICS
@@ -12,9 +13,20 @@ from services.kernel.broker.memory import MemoryBroker
 from services.kernel.errors import BrokerUnavailable, ConfigurationError
 from services.recommendations import fence
 from services.recommendations.app import wired
-from services.recommendations.fence import CommittedThread, application, rows_of
+from services.recommendations.fence import CommittedConsumer, CommittedThread, application, rows_of
 from services.recommendations.settings import Settings
 from services.recommendations.watch import STILL_LOOKS, Stalled, Watch
+
+READ, CHANGELOG = TP(STATISTICS.name, 3), TP(RECOMMENDATIONS_ROWS.name, 3)
+
+
+def reader(settings: Settings) -> CommittedConsumer:
+    """Return a consumer that was given two partitions and reads neither of them yet."""
+    app = application(settings)
+    rows_of(app)
+    app.consumer._set_active_tps({READ, CHANGELOG})
+    app.consumer.pause_partitions({READ, CHANGELOG})
+    return app.consumer
 
 
 @pytest.fixture
@@ -70,6 +82,51 @@ async def test_a_driver_that_is_built_otherwise_is_refused(settings, monkeypatch
     )
     with pytest.raises(ConfigurationError, match="faust-unknown"):
         app.consumer._thread._create_worker_consumer(app.transport)
+
+
+async def test_statistics_are_read_from_when_nothing_drops_them_any_more(settings):
+    """Faust resumes their partitions, seeks, empties its queues, resumes the flow: in this order."""
+    consumer = reader(settings)
+    consumer.resume_partitions({CHANGELOG, READ})
+    assert consumer._active_partitions == {CHANGELOG}
+    consumer.resume_flow()
+    assert consumer._active_partitions == {CHANGELOG, READ}
+
+
+async def test_a_rebalance_in_between_takes_the_partition_back(settings):
+    """Paused again before the flow went on, it waits for the next recovery: its place has not been sought."""
+    consumer = reader(settings)
+    consumer.resume_partitions({READ})
+    consumer.pause_partitions({READ})
+    consumer.resume_flow()
+    assert consumer._active_partitions == set()
+
+
+async def test_a_fetch_ends_with_what_it_was_begun_with_before_anything_is_sought(settings):
+    """Its partitions may be paused meanwhile; none at all means all of them to aiokafka."""
+    consumer, happened = reader(settings), []
+    begun, answered = asyncio.Event(), asyncio.Event()
+
+    async def fetch(active: set[TP], timeout: float) -> dict[TP, list[object]]:
+        begun.set()
+        await answered.wait()
+        happened.append(set(active))
+        return {}
+
+    async def seek() -> dict[TP, int]:
+        happened.append("sought")
+        return {}
+
+    consumer._thread = SimpleNamespace(getmany=fetch, seek_to_committed=seek)
+    consumer.resume_partitions({CHANGELOG})
+    fetching = asyncio.create_task(consumer._getmany(consumer._active_partitions, 1.0))
+    await begun.wait()
+    seeking = asyncio.create_task(consumer.perform_seek())
+    consumer.pause_partitions({CHANGELOG})
+    await asyncio.sleep(0)
+    answered.set()
+    await asyncio.gather(fetching, seeking)
+    assert happened == [{CHANGELOG}, "sought"]
 
 
 async def test_its_table_writes_no_changelog(settings):
