@@ -68,7 +68,7 @@ def started_at(pid: int) -> str:
     """Return when a living process started, in a form that survives a changed clock; empty if it does not live."""
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if _ended(process):
             return ""
         if not psutil.LINUX:
             return str(process.create_time())
@@ -78,6 +78,11 @@ def started_at(pid: int) -> str:
     except (psutil.Error, OSError):
         return ""
     return f"{boot}:{fields[19]}"
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Whether nothing of a process runs any more; until its last thread has ended it holds its ports."""
+    return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
 
 
 def launch(what: Launch, layout: Layout, platform: str) -> Running:
@@ -143,7 +148,7 @@ def exit_code(instance: str, layout: Layout) -> int | None:
         return None
     child = next((each for each in reversed(_children) if each.pid == running.pid), None)
     try:
-        # It counts as dead with its first thread, and can be asked after its last.
+        # Its last thread has ended; that may take a moment to reach its parent.
         return child.wait(10) if child else None
     except subprocess.TimeoutExpired:
         return None
@@ -228,7 +233,7 @@ def strays(layout: Layout, platform: str, instance: str = "") -> list[psutil.Pro
 def _instance_of(process: psutil.Process, platform: str, clusters: Mapping[str, str]) -> str:
     """Return of which instance of this platform a process is; empty if of none."""
     try:
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if _ended(process):
             return ""
         environment = process.environ()
         if environment.get(PLATFORM_MARK) == platform:

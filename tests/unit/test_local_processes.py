@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local import infrastructure, ports, processes
@@ -20,6 +21,13 @@ from deploy.local.processes import Launch
 
 SLEEP = Launch("sleeper-1", (sys.executable, "-c", "import time; time.sleep(60)"))
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""Its first thread ends, another one goes on."""
 
 
 @pytest.fixture
@@ -45,6 +53,17 @@ def test_a_process_that_will_not_stop_is_killed_at_the_deadline(layout: Layout):
     while not layout.log("stubborn-1").read_text():
         time.sleep(0.01)
     processes.stop([running], layout, 0.2)
+    assert not running.alive
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the first thread cannot end alone")
+def test_a_process_lives_until_its_last_thread_has_ended(layout: Layout):
+    """A killed broker dies thread by thread: as long as its port is held, a new one would get another port."""
+    running = processes.launch(Launch("headless-1", (sys.executable, "-c", HEADLESS)), layout, "here")
+    while psutil.Process(running.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert running.alive
+    processes.kill(running)
     assert not running.alive
 
 
