@@ -98,6 +98,26 @@ async def test_hours_and_shops_do_not_mix(room: Room) -> None:
     assert await room.leave() == []
 
 
+async def test_others_have_their_turn_between_two_rooms(room: Room) -> None:
+    """The hour of all shops ends at once; a page that comes meanwhile may end its shop's room by itself."""
+    stall = room.site.model_copy(update={"storefront": "stall"})
+    for visitor in range(5):
+        room.visit(visitor)
+        room.visit(visitor, site=stall)
+    ended = []
+
+    async def see_a_page() -> None:
+        ended.append(2 - len(room.anonymiser._rooms))
+        room.visit(9, site=stall)
+
+    page = asyncio.create_task(see_a_page())
+    left = await room.leave()
+    await page
+    assert ended == [1]
+    assert {event.storefront for event in left} == {"shop", "stall"} and len(room.cells()) == 10
+    assert len(room.waiting()) == 1
+
+
 async def test_records_say_the_hour_and_nothing_exact(room: Room) -> None:
     room.clock.seconds += 1_234.5
     for visitor in range(50):

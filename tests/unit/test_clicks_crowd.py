@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.clicks import Kind
 from services.gateway.clicks.contribution import Contribution
-from services.gateway.clicks.crowd import MOST_PER_NETWORK, MOST_PER_VISITOR, Crowd, Dropped
+from services.gateway.clicks.crowd import MOST_PER_NETWORK, MOST_PER_VISITOR, Crowd, Dropped, SystemChance
 from tests.unit.examples import examples
 
 
@@ -37,6 +37,24 @@ def test_one_visitor_less_than_a_crowd_stays(least: int) -> None:
     crowd.add(b"one more", b"one more net", [one(-1, 1)])
     assert crowd.enough and len(crowd.leave(random.Random())) == least + 100
     assert crowd.waiting == 0 and not crowd.enough
+
+
+def test_every_order_is_as_likely_as_any_other() -> None:
+    """Each of the six orders of three: 1,000 of 6,000 times, 200 being seven standard deviations."""
+    seen: Counter[tuple[Contribution, ...]] = Counter()
+    for _ in range(6_000):
+        items = [one(0), one(1), one(2)]
+        SystemChance().shuffle(items)
+        seen[tuple(items)] += 1
+    assert len(seen) == 6 and all(abs(count - 1_000) < 200 for count in seen.values())
+
+
+def test_chance_loses_nobody() -> None:
+    for size in (0, 1, 1_000):
+        items = [one(number) for number in range(size)]
+        shuffled = list(items)
+        SystemChance().shuffle(shuffled)
+        assert sorted(shuffled) == sorted(items)
 
 
 def test_what_a_visitor_does_twice_leaves_once() -> None:

@@ -6,7 +6,6 @@ confirmed yet.
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from schemas.topics import LANES
 from services.gateway.behind import Behind
 from services.gateway.clicks.cells import cells_of
 from services.gateway.clicks.contribution import Contribution, SealedCells
-from services.gateway.clicks.crowd import Chance, Crowd, Dropped
+from services.gateway.clicks.crowd import Chance, Crowd, Dropped, SystemChance
 from services.gateway.clicks.departures import Departures, Room
 from services.gateway.clicks.gone import Gone
 from services.gateway.clicks.kept_key import KeptKey
@@ -93,7 +92,7 @@ class Anonymiser(Background):
         self._key = KeptKey(keyring, clock)
         self._clock = clock
         self._mixing = mixing
-        self._chance: Chance = chance or random.SystemRandom()
+        self._chance: Chance = chance or SystemChance()
         self._departures = Departures(behind, policy)
         self._gone = Gone()
         self._cells = SealedCells(mixing.crowd)
@@ -134,9 +133,14 @@ class Anonymiser(Background):
             raise Refusal(Code.TAG_KEY_MISSING) from None
 
     async def leave(self) -> None:
-        """Let those leave whose time has come, end the rooms of past hours, and send what has left."""
+        """Let those leave whose time has come, end the rooms of past hours, and send what has left.
+
+        Every shop's hour ends at once: after each room that is left, others whom this process serves have their turn.
+        """
         hour, now = to_the_hour(self._clock.now()), self._clock.monotonic()
         for room, waiting in list(self._rooms.items()):
+            if self._rooms.get(room) is not waiting:
+                continue  # A page of its shop has ended it meanwhile.
             if room.hour != hour:
                 self._end(room)
             elif now - waiting.since >= self._mixing.flush_seconds:
@@ -146,6 +150,9 @@ class Anonymiser(Background):
                     del self._rooms[room]
             elif self._leaves_early(waiting.crowd, now - waiting.since):
                 self._leave(room)
+            else:
+                continue
+            await asyncio.sleep(0)
         await self._send()
 
     def _take(self, site: Site, address: str, agent: str, pages: Sequence[Page]) -> None:

@@ -33,21 +33,31 @@ class Gone:
             bits = self._filters[key] = bytearray(self._bits // 8)
             for number in sorted(self._filters)[:-_KEYS]:
                 del self._filters[number]
+        last = self._bits - 1
         for each in contributions:
-            for at in self._places(each):
-                bits[at >> 3] |= 1 << (at & 7)
+            at, pace = _way(each)
+            for _ in range(PROBES):
+                bits[(at & last) >> 3] |= 1 << (at & 7)
+                at += pace
 
     def holds(self, key: int, contribution: Contribution) -> bool:
         """Whether a contribution has left (or, rarely, looks as if it had)."""
         bits = self._filters.get(key)
-        return bits is not None and all(bits[at >> 3] >> (at & 7) & 1 for at in self._places(contribution))
-
-    def _places(self, contribution: Contribution) -> list[int]:
-        # Id and tag are MACs, so nobody can aim at a place; two halves of one hash do for all probes (Kirsch and
-        # Mitzenmacher, "Less hashing, same performance", 2006).
-        number = hash((contribution.id, contribution.tag))
-        first, pace = number & _HALF, number >> 32 & _HALF | 1
-        return [(first + probe * pace) % self._bits for probe in range(PROBES)]
+        if bits is None:
+            return False
+        last = self._bits - 1
+        at, pace = _way(contribution)
+        return all(
+            bits[(place & last) >> 3] >> (place & 7) & 1 for place in range(at, at + PROBES * pace, pace)
+        )
 
     def __repr__(self) -> str:
         return "Gone()"
+
+
+def _way(contribution: Contribution) -> tuple[int, int]:
+    """Return the first probe of a contribution and how far it is from one to the next."""
+    # Id and tag are MACs, so nobody can aim at a place; two halves of one hash do for all probes (Kirsch and
+    # Mitzenmacher, "Less hashing, same performance", 2006).
+    number = hash((contribution.id, contribution.tag))
+    return number & _HALF, number >> 32 & _HALF | 1
