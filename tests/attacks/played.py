@@ -1,7 +1,7 @@
 """Plays a day through the gateway's own anonymiser, in process, with a clock that is moved by hand."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -129,10 +129,11 @@ def _play(anonymiser: Anonymiser, clock: HandClock, topic: Topic, day: Day, besi
         now(anonymiser.leave())
 
 
-def now(coroutine: object) -> None:
-    """Run what never waits."""
+def now(coroutine: Coroutine[object, None, None]) -> None:
+    """Run what waits for nothing to its end; it may give others a turn."""
     try:
-        coroutine.send(None)  # type: ignore[attr-defined]
+        while coroutine.send(None) is None:
+            pass
     except StopIteration:
         return
     raise AssertionError("it waited")
