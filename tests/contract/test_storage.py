@@ -294,3 +294,21 @@ async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: o
         assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
     finally:
         await storage.stop()
+
+
+async def test_no_plan_is_kept_from_when_a_table_was_small(platform: Platform) -> None:
+    """PostgreSQL keeps a statement's plan after the fifth time, unless it is told not to."""
+    storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))
+    await storage.start()
+    try:
+        async with storage.pool.acquire() as connection:
+            statement = "SELECT subject FROM suppression WHERE subject = ANY ($1::text[])"
+            for _ in range(7):
+                await connection.fetch(statement, [ANNA])
+            plans = await connection.fetchrow(
+                "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
+                statement,
+            )
+        assert tuple(plans) == (0, 7)
+    finally:
+        await storage.stop()

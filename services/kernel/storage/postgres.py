@@ -25,6 +25,8 @@ LIMITS = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "8s",
     "timezone": "UTC",
+    # A plan kept from when a table was small reads all of it once it has grown, until somebody analyses the table.
+    "plan_cache_mode": "force_custom_plan",
 }
 _LANE_TAKEN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)

@@ -303,6 +303,14 @@ TOLD = (
         fails_by=("KeyError",),
     ),
     Mutant(
+        "no-plan-is-kept",
+        "A plan made for an empty table is kept while the table grows: every mint reads all people, for a minute.",
+        "services/kernel/storage/postgres.py",
+        '    "plan_cache_mode": "force_custom_plan",\n',
+        "",
+        ("tests/contract/test_storage.py::test_no_plan_is_kept_from_when_a_table_was_small",),
+    ),
+    Mutant(
         "driver-errors-translated",
         "A database error carries the row that it refused.",
         "services/kernel/storage/postgres.py",
