@@ -302,9 +302,9 @@ async def test_no_plan_is_kept_from_when_a_table_was_small(platform: Platform) -
     await storage.start()
     try:
         async with storage.pool.acquire() as connection:
-            statement = "SELECT subject FROM suppression WHERE subject = ANY ($1::text[])"
+            statement = "SELECT FROM suppression WHERE subject = $1"
             for _ in range(7):
-                await connection.fetch(statement, [ANNA])
+                await connection.fetch(statement, ANNA)
             plans = await connection.fetchrow(
                 "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
                 statement,
