@@ -35,10 +35,8 @@ class Gone:
                 del self._filters[number]
         last = self._bits - 1
         for each in contributions:
-            at, pace = _way(each)
-            for _ in range(PROBES):
-                bits[(at & last) >> 3] |= 1 << (at & 7)
-                at += pace
+            for place in _places(each):
+                bits[(place & last) >> 3] |= 1 << (place & 7)
 
     def holds(self, key: int, contribution: Contribution) -> bool:
         """Whether a contribution has left (or, rarely, looks as if it had)."""
@@ -46,18 +44,16 @@ class Gone:
         if bits is None:
             return False
         last = self._bits - 1
-        at, pace = _way(contribution)
-        return all(
-            bits[(place & last) >> 3] >> (place & 7) & 1 for place in range(at, at + PROBES * pace, pace)
-        )
+        return all(bits[(place & last) >> 3] >> (place & 7) & 1 for place in _places(contribution))
 
     def __repr__(self) -> str:
         return "Gone()"
 
 
-def _way(contribution: Contribution) -> tuple[int, int]:
-    """Return the first probe of a contribution and how far it is from one to the next."""
+def _places(contribution: Contribution) -> range:
+    """Return where a contribution is noted, before a filter of 2ⁿ bits takes the last n bits of each."""
     # Id and tag are MACs, so nobody can aim at a place; two halves of one hash do for all probes (Kirsch and
     # Mitzenmacher, "Less hashing, same performance", 2006).
     number = hash((contribution.id, contribution.tag))
-    return number & _HALF, number >> 32 & _HALF | 1
+    first, pace = number & _HALF, number >> 32 & _HALF | 1
+    return range(first, first + PROBES * pace, pace)
