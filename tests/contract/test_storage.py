@@ -35,6 +35,15 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     await made.stop()
 
 
+@pytest.fixture
+async def postgres(platform: Platform) -> AsyncIterator[PostgresStorage]:
+    """The real one alone, for what its twin cannot show."""
+    made = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))
+    await made.start()
+    yield made
+    await made.stop()
+
+
 def row(subject: str = ANNA, *sealed: str, scope: str = "s1", topic: str = "shipments") -> OutboxRow:
     return OutboxRow(topic, subject, b"{}", [("ce_id", b"1")], subject, scope, sealed)
 
@@ -282,33 +291,22 @@ async def test_a_connection_is_handed_on_as_it_is(platform: Platform) -> None:
         await storage.stop()
 
 
-async def test_a_refusal_of_the_database_carries_a_code_and_no_value(platform: object) -> None:
-    storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))  # type: ignore[attr-defined]
-    await storage.start()
-    try:
-        with pytest.raises(StoreRejected) as refusal:
-            async with storage.transaction("3") as tx:
-                await tx.connection.execute("INSERT INTO remembered VALUES ('secret'), ('secret')")
-        assert "secret" not in str(refusal.value) and refusal.value.code == "23505"
-        assert refusal.value.fields == {"constraint": "remembered_pkey"}
-        assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
-    finally:
-        await storage.stop()
+async def test_a_refusal_of_the_database_carries_a_code_and_no_value(postgres: PostgresStorage) -> None:
+    with pytest.raises(StoreRejected) as refusal:
+        async with postgres.transaction("3") as tx:
+            await tx.connection.execute("INSERT INTO remembered VALUES ('secret'), ('secret')")
+    assert "secret" not in str(refusal.value) and refusal.value.code == "23505"
+    assert refusal.value.fields == {"constraint": "remembered_pkey"}
+    assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
 
 
-async def test_no_plan_is_kept_from_when_a_table_was_small(platform: Platform) -> None:
+async def test_no_plan_is_kept_from_when_a_table_was_small(postgres: PostgresStorage) -> None:
     """PostgreSQL keeps a statement's plan after the fifth time, unless it is told not to."""
-    storage = PostgresStorage(settings_at(platform.new_database(), WorkerSettings))
-    await storage.start()
-    try:
-        async with storage.pool.acquire() as connection:
-            statement = "SELECT FROM suppression WHERE subject = $1"
-            for _ in range(7):
-                await connection.fetch(statement, ANNA)
-            plans = await connection.fetchrow(
-                "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
-                statement,
-            )
-        assert tuple(plans) == (0, 7)
-    finally:
-        await storage.stop()
+    statement = "SELECT FROM suppression WHERE subject = $1"
+    async with postgres.pool.acquire() as connection:
+        for _ in range(7):
+            await connection.fetch(statement, ANNA)
+        plans = await connection.fetchrow(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", statement
+        )
+    assert tuple(plans) == (0, 7)
